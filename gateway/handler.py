@@ -20,7 +20,7 @@ from gateway.auth import Authenticator, credential, permit_model, unknown_model
 from gateway.catalog import ASK_AGAIN_SECONDS, FRESH_SECONDS, Catalog
 from gateway.clock import Clock
 from gateway.deadlines import Deadlines
-from gateway.downstream import ClientLeftError, Downstream, error_reply
+from gateway.downstream import ClientLeftError, Downstream, error_reply, too_large
 from gateway.endpoints import MODEL, MODELS, Endpoint, find
 from gateway.endpoints.multipart import boundary_of, read_model
 from gateway.endpoints.parsing import parse
@@ -167,7 +167,8 @@ class Handler:
             return
         await down.expect()
         call = record.call = await self._read(endpoint, target, key, request, down, record)
-        permit_model(user, call.model)  # 403
+        if endpoint.names_model or call.model is not None:
+            permit_model(user, call.model)  # 403
         targets = await self._targets(call)  # 404
         upward = self._upward(call, record)
         answer = await parts.relay.open(call, targets, upward, record)  # 502, 503, 504
@@ -229,12 +230,15 @@ class Handler:
     ) -> Call:
         """Take a body that is streamed up; of a form, read along which model it is for."""
         bounds = self._parts.bounds
+        length = down.announced_length()
+        if length is not None and length > bounds.max_upload_bytes:
+            raise too_large(bounds.max_upload_bytes)
         pieces = down.pieces(bounds.max_upload_bytes, bounds.body_seconds)
         boundary = boundary_of(request.headers.get("content-type"))
         model = None
         if boundary is not None:
             model, pieces = await read_model(pieces, boundary)
-        upload = Upload(pieces=pieces, length_bytes=down.announced_length())
+        upload = Upload(pieces=pieces, length_bytes=length)
         return self._unread(endpoint, target, key, request, upload, model)
 
     def _unread(

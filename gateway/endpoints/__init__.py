@@ -29,6 +29,8 @@ class Endpoint:
     kind: Kind | None = None
     # Users of one upstream account may all call it: it shows nobody another's data.
     shareable: bool = True
+    # A call says which model it is for; one that does not is refused to keys that may use only some.
+    names_model: bool = True
     # Nothing is created that asking again would create twice.
     repeatable: bool = True
 
@@ -45,20 +47,27 @@ ENDPOINTS = (
     _endpoint("/v1/embeddings", "POST", body="json", kind="embeddings"),
     # Stored by default, so asking twice would store twice.
     _endpoint("/v1/responses", "POST", body="json", kind="responses", repeatable=False),
-    _endpoint("/v1/models", "GET HEAD"),
-    _endpoint("/v1/models/{rest}", "GET HEAD"),
+    _endpoint("/v1/models", "GET HEAD", names_model=False),
+    _endpoint("/v1/models/{rest}", "GET HEAD", names_model=False),
     _endpoint("/v1/moderations", "POST", body="json"),
     _endpoint("/v1/audio/speech", "POST", body="json"),
     _endpoint("/v1/images/generations", "POST", body="json"),
     _endpoint("/v1/audio/{rest}", "GET POST", body="stream", repeatable=False),
     _endpoint("/v1/images/{rest}", "GET POST", body="stream", repeatable=False),
-    _endpoint("/v1/responses/{rest}", "GET POST DELETE", body="stream", repeatable=False),
+    _endpoint(
+        "/v1/responses/{rest}",
+        "GET POST DELETE",
+        body="stream",
+        names_model=False,
+        repeatable=False,
+    ),
 )
 OTHER = _endpoint(
     "/v1/{rest}",
     "GET HEAD POST PUT PATCH DELETE",
     body="stream",
     shareable=False,
+    names_model=False,
     repeatable=False,
 )
 
