@@ -139,7 +139,7 @@ class Handler:
         record.reply_headers.extend(cors)
         path = target.partition("?")[0]
         endpoint = find(path, parts.base_url)
-        record.endpoint = endpoint.path
+        parts.meter.routed(record, endpoint.path)
         if request.method == "OPTIONS" and cors:
             wanted = request.headers.get("access-control-request-headers", "").encode()
             self._send(down, record, 204, parts.guard.preflight((), wanted or None), b"")

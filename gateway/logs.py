@@ -7,6 +7,7 @@ import json
 import logging
 import queue
 import sys
+import time
 from logging.handlers import QueueHandler, QueueListener
 from typing import TextIO
 
@@ -25,7 +26,7 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
         }
         line.update(getattr(record, "fields", {}))
-        return json.dumps(line, ensure_ascii=True, default=str)
+        return json.dumps(line, default=str)
 
 
 class TextFormatter(logging.Formatter):
@@ -83,7 +84,7 @@ def start(level: str, style: str, stream: TextIO | None = None) -> QueueListener
         style = "text" if target is not None and target.isatty() else "json"
     handler = _QuietStreamHandler(target)
     formatter = TextFormatter() if style == "text" else JsonFormatter()
-    formatter.converter = _utc
+    formatter.converter = time.gmtime
     handler.setFormatter(formatter)
     waiting: queue.Queue[logging.LogRecord] = queue.Queue(MAX_WAITING_LINES)
     listener = QueueListener(waiting, handler)

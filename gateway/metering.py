@@ -37,6 +37,12 @@ class Meter:
         self.in_flight += 1
         self.metrics.in_flight.add((record.endpoint,), 1)
 
+    def routed(self, record: Record, endpoint: str) -> None:
+        """Note what a call in flight is for."""
+        self.metrics.in_flight.add((record.endpoint,), -1)
+        record.endpoint = endpoint
+        self.metrics.in_flight.add((endpoint,), 1)
+
     def end(self, record: Record) -> None:
         """Make metrics and a line of a call that ended."""
         self.in_flight -= 1

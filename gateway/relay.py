@@ -211,6 +211,7 @@ class Relay:
         """
         reply, peer = answer.reply, answer.peer
         copier = _Copier(answer, down, transcript, record, extra, self._clock, head_only=head_only)
+        began = self._clock.monotonic()
         try:
             down.tie(reply, stall_seconds=peer.idle_seconds)
             copier.begin()
@@ -228,7 +229,7 @@ class Relay:
         finally:
             down.untie()
             reply.abort()
-            record.sent_bytes = down.sent_bytes
+            record.waited_seconds += self._clock.monotonic() - began
 
 
 class _Copier:

@@ -36,7 +36,7 @@ class BadFramingError(Exception):
     """The rest of a request's body breaks HTTP's framing."""
 
 
-class ClientConnection(web.RequestHandler[web.BaseRequest]):
+class ClientConnection(web.RequestHandler):
     """One client's connection."""
 
     __slots__ = ("_body", "_head_deadline", "_more_seen", "_server", "on_pause", "on_resume")
@@ -167,7 +167,7 @@ class ClientConnection(web.RequestHandler[web.BaseRequest]):
         self.force_close()
 
 
-class DataServer(web.Server[web.BaseRequest]):
+class DataServer(web.Server):
     """The factory and register of the client connections of one listener."""
 
     def __init__(
@@ -226,7 +226,7 @@ class DataServer(web.Server[web.BaseRequest]):
         self,
         message: RawRequestMessage,
         payload: StreamReader,
-        protocol: web.RequestHandler[web.BaseRequest],
+        protocol: web.RequestHandler,
         writer: AbstractStreamWriter,
         task: "asyncio.Task[None]",
     ) -> web.BaseRequest:
