@@ -18,7 +18,8 @@ from gateway import config as c
 from gateway.admin import Admin
 from gateway.clock import Clock, SystemClock
 from gateway.compose import Composer, is_glob
-from gateway.config_loader import ConfigError, Loaded
+from gateway.config_loader import Loaded
+from gateway.config_tree import ConfigError
 from gateway.config_types import ListenAddress, UnixAddress
 from gateway.deadlines import Deadlines
 from gateway.downstream import RawReply, head_bytes
@@ -73,7 +74,9 @@ class App:
         admin = Admin(self.metrics.registry(), lambda: self._not_ready, self._clock)
         self._admin_runner = web.AppRunner(admin.app(), access_log=None)
         await self._admin_runner.setup()
-        self._admin_listener, admin_listen = await _bind(self._admin_runner.server, config.admin.listen)
+        self._admin_listener, admin_listen = await _bind(
+            self._admin_runner.server, config.admin.listen
+        )
         self.admin_url = admin_listen
         self._took(config)
         self._not_ready = None

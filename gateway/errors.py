@@ -145,7 +145,3 @@ class UpstreamProtocolError(UpstreamError):
 
 class UpstreamCutError(UpstreamError):
     """The upstream closed or reset the connection before its reply was whole."""
-
-
-class StartError(Exception):
-    """The gateway cannot start (a port taken, a file that cannot be read): one line for the operator."""

@@ -90,9 +90,7 @@ class RequestIds:
 class Handler:
     """Carries calls from clients to upstreams and their replies back."""
 
-    def __init__(
-        self, parts: Parts, ids: RequestIds, clock: Clock, deadlines: Deadlines
-    ) -> None:
+    def __init__(self, parts: Parts, ids: RequestIds, clock: Clock, deadlines: Deadlines) -> None:
         self._parts = parts
         self._ids = ids
         self._clock = clock
@@ -123,9 +121,7 @@ class Handler:
                 record.sent_bytes = down.sent_bytes
         return down.done()
 
-    async def _answer(
-        self, request: web.BaseRequest, down: Downstream, record: Record
-    ) -> None:
+    async def _answer(self, request: web.BaseRequest, down: Downstream, record: Record) -> None:
         """Turn away who may not talk to this port at all; send the others on their journey."""
         parts = self._parts
         if parts.meter.in_flight > parts.bounds.max_in_flight:
@@ -339,9 +335,7 @@ class Handler:
         record.status = error.status
         if not down.body_whole:
             down.keep_alive = False
-        head, body = error_reply(
-            error, self._reply_headers(record, ()), close=not down.keep_alive
-        )
+        head, body = error_reply(error, self._reply_headers(record, ()), close=not down.keep_alive)
         try:
             down.send(head if record.method == "HEAD" else head + body)
         except ClientLeftError:

@@ -151,7 +151,7 @@ class Relay:
             if reason is None:
                 return outcome
             left = until - self._clock.monotonic()
-            pause = BACKOFF_SECONDS * 2**attempt * random.uniform(0.5, 1.5)
+            pause = BACKOFF_SECONDS * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311 - jitter, no secret
             again = attempt < peer.retries and reason in peer.retry_on and _may_go_on(call, reason)
             if not again or left <= pause:
                 return _settle_for(outcome, call, reason, last=last or left <= 0)
@@ -175,9 +175,7 @@ class Relay:
         request = peer.upstream.request(call, target, headers)
         asked = self._clock.monotonic()
         try:
-            reply = await peer.transport.open(
-                request, first_byte_seconds=max(0.001, until - asked)
-            )
+            reply = await peer.transport.open(request, first_byte_seconds=max(0.001, until - asked))
         except UpstreamError as error:
             log.warning("upstream %s: %s", target.upstream, error)
             failure = _failure(error)

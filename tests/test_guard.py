@@ -27,7 +27,9 @@ def test_hosts_that_a_loopback_listener_has(host: str | None) -> None:
     guard().check_host(host)
 
 
-@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example:4000", "", "127.0.0.1.nip.io"])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "localhost.evil.example:4000", "", "127.0.0.1.nip.io"]
+)
 def test_rebound_names_are_refused(host: str) -> None:
     """A page that points its own name at loopback is refused."""
     with pytest.raises(PermissionDeniedError) as refused:
