@@ -24,12 +24,24 @@ class Part(msgspec.Struct):
 
 Content = str | list[Part] | None
 
+# Texts, or tokens, of which each counts and is said as its number.
+Input = str | list[str | int | list[int]]
+
 
 def plain(content: Content) -> str:
     """Return the text of a message's content."""
     if isinstance(content, list):
         return "\n".join(part.text for part in content if part.text is not None)
     return content or ""
+
+
+def texts(given: Input) -> list[str]:
+    """Return the texts of an input that is one text, several, or tokens."""
+    if isinstance(given, str):
+        return [given]
+    if given and all(isinstance(token, int) for token in given):
+        return [" ".join(map(str, given))]
+    return [" ".join(map(str, one)) if isinstance(one, list) else str(one) for one in given]
 
 
 def words(text: str) -> list[str]:
