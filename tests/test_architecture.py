@@ -86,7 +86,7 @@ HOMES = {
     "msgspec": "catalog config demo_upstream endpoints json_body splice transcript validation",
     "prometheus_client": "admin metrics",
     "tiktoken": "tokens",
-    "uvloop": "app",
+    "uvloop": "app demo_upstream",
     "yaml": "config_loader",
     "yarl": "transport.aiohttp_client",
 }

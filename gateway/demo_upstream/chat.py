@@ -19,6 +19,7 @@ from gateway.demo_upstream.text import (
     Content,
     ended,
     example,
+    given,
     identifier,
     plain,
     spoken,
@@ -100,7 +101,7 @@ def chat(asked: Asked) -> Reply:
     request = msgspec.json.decode(asked.body, type=ChatRequest)
     if not request.messages:
         return invalid_reply("Invalid 'messages': empty array.")
-    if not 1 <= (request.n or 1) <= MAX_CHOICES:
+    if not 1 <= given(request.n, 1) <= MAX_CHOICES:
         return invalid_reply(f"Invalid 'n': expected 1 to {MAX_CHOICES}.")
     answer = _answer(request, asked)
     name = identifier("chatcmpl-", asked.body)
@@ -113,7 +114,8 @@ def _answer(request: ChatRequest, asked: Asked) -> Answer:
     functions = [tool.function for tool in request.tools or () if tool.function is not None]
     answered = request.messages[-1].role == "tool"
     calls = tool_calls([] if answered else functions, _choice(request), asked)
-    limit = request.max_completion_tokens or request.max_tokens
+    newer = request.max_completion_tokens
+    limit = request.max_tokens if newer is None else newer
     said, finish_reason = ended(spoken(_text(request), asked.script), limit, request.stop)
     if calls:
         said, finish_reason = [], "tool_calls"
@@ -123,7 +125,7 @@ def _answer(request: ChatRequest, asked: Asked) -> Answer:
         calls=calls,
         finish_reason=asked.script.finish_reason or finish_reason,
         prompt_tokens=sum(len(words(plain(message.content))) for message in request.messages),
-        completion_tokens=tokens * (request.n or 1),
+        completion_tokens=tokens * given(request.n, 1),
     )
 
 
@@ -177,7 +179,7 @@ def _whole(request: ChatRequest, answer: Answer, name: str, script: Script) -> J
                 "logprobs": logprobs,
                 "finish_reason": answer.finish_reason,
             }
-            for index in range(request.n or 1)
+            for index in range(given(request.n, 1))
         ],
     }
     counted = usage(answer.prompt_tokens, answer.completion_tokens, script)
@@ -216,7 +218,7 @@ def _events(request: ChatRequest, answer: Answer, name: str, script: Script) -> 
 
 def _deltas(request: ChatRequest, answer: Answer) -> Iterator[Json]:
     """Yield the `choices` entries of a stream in order, the choices taking turns."""
-    indexes = range(request.n or 1)
+    indexes = range(given(request.n, 1))
     content = None if answer.calls else ""
     for index in indexes:
         yield _delta(index, {"role": "assistant", "content": content, "refusal": None})

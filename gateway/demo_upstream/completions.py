@@ -19,6 +19,7 @@ from gateway.demo_upstream.script import Asked, Script
 from gateway.demo_upstream.text import (
     Input,
     ended,
+    given,
     identifier,
     spoken,
     texts,
@@ -55,10 +56,12 @@ def completion(asked: Asked) -> Reply:
     """Answer a request. Raises msgspec.ValidationError."""
     request = msgspec.json.decode(asked.body, type=CompletionRequest)
     prompts = texts(request.prompt)
-    if not 1 <= len(prompts) * (request.n or 1) <= MAX_CHOICES:
+    if not 1 <= len(prompts) * given(request.n, 1) <= MAX_CHOICES:
         return invalid_reply(f"Expected 1 to {MAX_CHOICES} choices.")
     choices = [
-        _choice(prompt, request, asked.script) for prompt in prompts for _ in range(request.n or 1)
+        _choice(prompt, request, asked.script)
+        for prompt in prompts
+        for _ in range(given(request.n, 1))
     ]
     counted = usage(
         sum(len(words(prompt)) for prompt in prompts),

@@ -9,7 +9,7 @@ import msgspec
 
 from gateway.demo_upstream.reply import Reply, invalid_reply, json_reply
 from gateway.demo_upstream.script import Asked
-from gateway.demo_upstream.text import Input, texts, usage, words
+from gateway.demo_upstream.text import Input, given, texts, usage, words
 
 # Small enough to be read in a terminal.
 DEFAULT_DIMENSIONS = 8
@@ -30,7 +30,7 @@ def embeddings(asked: Asked) -> Reply:
     """Answer a request. Raises msgspec.ValidationError."""
     request = msgspec.json.decode(asked.body, type=EmbeddingRequest)
     inputs = texts(request.input)
-    dimensions = request.dimensions or DEFAULT_DIMENSIONS
+    dimensions = given(request.dimensions, DEFAULT_DIMENSIONS)
     if not 1 <= len(inputs) <= MAX_INPUTS:
         return invalid_reply(f"Invalid 'input': expected 1 to {MAX_INPUTS} inputs.")
     if not 1 <= dimensions <= MAX_DIMENSIONS:

@@ -10,7 +10,7 @@ import msgspec
 
 from gateway.demo_upstream.reply import CREATED, Reply, invalid_reply, json_reply
 from gateway.demo_upstream.script import Asked
-from gateway.demo_upstream.text import Content, identifier, plain, words
+from gateway.demo_upstream.text import Content, given, identifier, plain, words
 
 # One transparent pixel.
 PNG = base64.b64decode(
@@ -114,10 +114,10 @@ class ImageRequest(msgspec.Struct):
 def images(asked: Asked) -> Reply:
     """Draw a prompt: one pixel."""
     request = msgspec.json.decode(asked.body, type=ImageRequest)
-    if not 1 <= (request.n or 1) <= _MAX_IMAGES:
+    if not 1 <= given(request.n, 1) <= _MAX_IMAGES:
         return invalid_reply(f"Invalid 'n': expected 1 to {_MAX_IMAGES}.")
     image = {"b64_json": base64.b64encode(PNG).decode(), "revised_prompt": request.prompt}
-    return json_reply({"created": CREATED, "data": [image] * (request.n or 1)})
+    return json_reply({"created": CREATED, "data": [image] * given(request.n, 1)})
 
 
 class ModerationRequest(msgspec.Struct):

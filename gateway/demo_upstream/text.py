@@ -35,13 +35,13 @@ def plain(content: Content) -> str:
     return content or ""
 
 
-def texts(given: Input) -> list[str]:
+def texts(source: Input) -> list[str]:
     """Return the texts of an input that is one text, several, or tokens."""
-    if isinstance(given, str):
-        return [given]
-    if given and all(isinstance(token, int) for token in given):
-        return [" ".join(map(str, given))]
-    return [" ".join(map(str, one)) if isinstance(one, list) else str(one) for one in given]
+    if isinstance(source, str):
+        return [source]
+    if source and all(isinstance(token, int) for token in source):
+        return [" ".join(map(str, source))]
+    return [" ".join(map(str, one)) if isinstance(one, list) else str(one) for one in source]
 
 
 def words(text: str) -> list[str]:
@@ -87,6 +87,11 @@ def _first_characters(said: list[str], count: int) -> list[str]:
         kept.append(word[:count])
         count -= len(word)
     return kept
+
+
+def given(value: int | None, default: int) -> int:
+    """Return a number of the request; 0 is one, null is not."""
+    return default if value is None else value
 
 
 def identifier(prefix: str, body: bytes) -> str:

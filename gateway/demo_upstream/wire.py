@@ -123,8 +123,10 @@ class Wire:
             ("content-type", reply.content_type),
             *headers,
             *reply.headers,
-            *self._script.headers.items(),
         ]
+        scripted = {name.lower() for name in self._script.headers}
+        fields = [field for field in fields if field[0] not in scripted]
+        fields += self._script.headers.items()
         if self._script.encoding is not None:
             fields.append(("content-encoding", self._script.encoding))
         if framing == "length":
