@@ -135,8 +135,12 @@ class UpstreamConnectError(UpstreamError):
     """No connection was made: no byte of the request left, another try is safe."""
 
 
+class UpstreamConnectTimeoutError(UpstreamConnectError):
+    """No connection was made within its deadline."""
+
+
 class UpstreamTimeoutError(UpstreamError):
-    """A wait for the upstream (connect, head, or the gap between bytes) outlasted its deadline."""
+    """A wait for the upstream's head, or for its next bytes, outlasted its deadline."""
 
 
 class UpstreamProtocolError(UpstreamError):
