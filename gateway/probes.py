@@ -110,7 +110,10 @@ def _opener(upstream: Upstream) -> urllib.request.OpenerDirector:
 
 def _models_request(upstream: Upstream) -> urllib.request.Request:
     azure = upstream.kind == "azure"
-    target = f"/openai/models?api-version={upstream.api_version}" if azure else "/models"
+    target = "/models"
+    if azure:
+        prefix = "" if upstream.base_url.path.endswith("/openai") else "/openai"
+        target = f"{prefix}/models?api-version={upstream.api_version}"
     headers = {name: value.reveal() for name, value in upstream.headers.items()}
     if upstream.api_key is not None:
         key = upstream.api_key.reveal()
