@@ -9,7 +9,11 @@ def test_a_secret_is_never_seen() -> None:
     """Neither text, nor repr, nor an f-string shows what only `reveal` gives out."""
     secret = Secret("hunter2")
 
-    assert (str(secret), repr(secret), f"{secret}") == ("********", "Secret('********')", "********")
+    assert (str(secret), repr(secret), f"{secret}") == (
+        "********",
+        "Secret('********')",
+        "********",
+    )
     assert secret.reveal() == "hunter2"
 
 
