@@ -61,6 +61,4 @@ class Deadlines:
                     deadline.on_expire()
         finally:
             rest = bool(self._watched)
-            self._timer = (
-                self._clock.call_later(RESOLUTION_SECONDS, self._sweep) if rest else None
-            )
+            self._timer = self._clock.call_later(RESOLUTION_SECONDS, self._sweep) if rest else None
