@@ -126,6 +126,13 @@ class InternalError(GatewayError):
         super().__init__("The gateway failed to process this request.", code="internal_error")
 
 
+class StartError(Exception):
+    """The gateway cannot start, because a port is taken or a socket's folder is missing.
+
+    The text is for its operator, on one line.
+    """
+
+
 class UpstreamError(Exception):
     """Something went wrong on the way to or from an upstream.
 
