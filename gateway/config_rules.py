@@ -16,6 +16,12 @@ from gateway.config_types import HttpUrl, ListenAddress, TcpAddress, is_loopback
 _EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104  compared with, never bound
 _CREDENTIAL_HEADERS = frozenset({"authorization", "api-key"})
 _DIGEST_OF_NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+# What to do about a problem that a variable causes.
+_ADVICE = {
+    "OPENAI_BASE_URL": "; OPENAI_BASE_URL is for your app; set GATEWAY_UPSTREAM_URL",
+    "OPENAI_API_KEY": "; set it, or GATEWAY_UPSTREAM_URL for another upstream,"
+    " or try `gateway demo`",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +37,8 @@ class Draft:
         nearest = path
         while nearest and nearest not in self.origins:
             nearest = parent(nearest)
-        self.problems.add(self.origins[nearest], path, message)
+        origin = self.origins[nearest]
+        self.problems.add(origin, path, message + _ADVICE.get(origin.file, ""))
 
 
 def check(draft: Draft, broken: AbstractSet[str]) -> None:
@@ -78,7 +85,7 @@ def _upstream_faults(upstream: Upstream) -> Iterator[tuple[str, str]]:
         if own_credentials:
             yield "headers", f"{own_credentials[0]} would replace the client's own key"
     elif upstream.api_key is None and not own_credentials and _is_openai(upstream.base_url):
-        yield "api_key", "OpenAI needs a key: `api_key: ${OPENAI_API_KEY}`"
+        yield "api_key", "OpenAI needs a key"
     elif upstream.api_key is not None and own_credentials:
         yield "headers", f"{own_credentials[0]} would replace `api_key`"
     if upstream.ca_file is not None and not upstream.ca_file.is_file():
@@ -94,10 +101,7 @@ def _upstreams_are_others(draft: Draft) -> None:
     for index, upstream in enumerate(draft.config.upstreams):
         if isinstance(listen, TcpAddress) and _leads_to(upstream.base_url, listen):
             path = f"{joined('upstreams', index)}.base_url"
-            message = f"this is the gateway itself, which listens on {listen}"
-            if draft.origins.get(path) == Origin(file="OPENAI_BASE_URL"):
-                message += ". OPENAI_BASE_URL is for your app; set GATEWAY_UPSTREAM_URL"
-            draft.wrong(path, message)
+            draft.wrong(path, f"this is the gateway itself, which listens on {listen}")
 
 
 def _leads_to(url: HttpUrl, listen: TcpAddress) -> bool:

@@ -17,6 +17,7 @@ from aiohttp import web
 
 from gateway import headers
 from gateway.auth import Authenticator, credential, permit_model, unknown_model
+from gateway.body_coding import check_content_type, inflate
 from gateway.catalog import ASK_AGAIN_SECONDS, FRESH_SECONDS, Catalog
 from gateway.clock import Clock
 from gateway.deadlines import Deadlines
@@ -32,7 +33,7 @@ from gateway.errors import (
     UpstreamFailedError,
 )
 from gateway.guard import Guard
-from gateway.json_body import check_content_type, decode, inflate
+from gateway.json_body import decode
 from gateway.metering import Meter
 from gateway.relay import Peer, Relay
 from gateway.routing import Router
