@@ -7,6 +7,7 @@ Sources: RFC 9112 (framing), RFC 9110 15.2 (1xx), 6.4.1 (bodies that cannot be).
 
 import asyncio
 from collections.abc import Callable
+from typing import cast
 
 import httptools
 
@@ -453,8 +454,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        if isinstance(transport, asyncio.Transport):
-            self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
         """Return where to read to: all connections of a loop share it, none keeps anything in it."""
