@@ -102,6 +102,15 @@ class App:
         self._took(config)
         self._not_ready = None
 
+    @property
+    def calls_in_flight(self) -> int:
+        """How many calls are in progress."""
+        return self._meter.in_flight
+
+    def held_bytes(self) -> list[int]:
+        """Return what is held of replies for each client that does not keep up, in bytes."""
+        return self._server.held_bytes()
+
     def announce(self) -> None:
         """Say what was read, where it listens and which upstreams it has."""
         files = ", ".join(map(str, self.files)) or "the environment alone"

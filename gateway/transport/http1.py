@@ -41,6 +41,7 @@ class Reply:
         "_fields",
         "_head_bytes",
         "_interim",
+        "_keep_alive",
         "_parser",
         "_pieces",
         "_sink",
@@ -71,6 +72,7 @@ class Reply:
         self._head_bytes = 0
         self._trailer_bytes = 0
         self._interim = 0
+        self._keep_alive = False
         self._pieces: list[bytes] = []
         self._early = b""
         self._sink: Sink | None = None
@@ -187,7 +189,7 @@ class Reply:
             not self._dirty
             and self.method != "HEAD"
             and not self._until_close()
-            and self._parser.should_keep_alive()
+            and self._keep_alive
         )
 
     def _until_close(self) -> bool:
@@ -278,6 +280,8 @@ class Reply:
         except ValueError as error:
             self._refuse(str(error))
             return
+        # llhttp forgets it when the message is complete.
+        self._keep_alive = self._parser.should_keep_alive()
         self.head_done = True
         if self.method == "HEAD" or status in (204, 304):
             # Whatever the head says of a length: no body can follow.

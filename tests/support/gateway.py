@@ -127,7 +127,7 @@ class RawClient:
             if bodiless or status in (204, 304):
                 body, whole = b"", True
             elif fields.get("transfer-encoding") == "chunked":
-                body, whole = await self._chunked()
+                body, whole = await self.chunks()
             elif "content-length" in fields:
                 body, whole = await self._exactly(int(fields["content-length"]))
             else:
@@ -139,7 +139,8 @@ class RawClient:
         async with asyncio.timeout(HANG_SECONDS):
             return (await self._rest())[0]
 
-    async def _chunked(self) -> tuple[bytes, bool]:
+    async def chunks(self) -> tuple[bytes, bool]:
+        """Read a chunked body; say whether its last chunk came."""
         pieces = []
         try:
             while size := int(await self.reader.readuntil(b"\r\n"), 16):
