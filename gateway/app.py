@@ -7,20 +7,21 @@ import asyncio
 import logging
 import resource
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import uvloop
 from aiohttp import web
 
-from gateway import __version__, logs
+from gateway import __version__, demo_upstream, logs
 from gateway import config as c
 from gateway.admin import Admin
 from gateway.clock import Clock, SystemClock
 from gateway.compose import Composer, is_glob
-from gateway.config_loader import Loaded
+from gateway.config_loader import Loaded, load
 from gateway.config_tree import ConfigError
-from gateway.config_types import ListenAddress, UnixAddress
+from gateway.config_types import ListenAddress, TcpAddress, UnixAddress
 from gateway.deadlines import Deadlines
 from gateway.downstream import RawReply, head_bytes
 from gateway.errors import StartError
@@ -30,6 +31,26 @@ from gateway.metering import Meter
 from gateway.metrics import Metrics
 from gateway.server import DataServer
 from gateway.types import Headers
+
+# The demo's upstream says a word this often, so that a stream is seen to stream.
+DEMO_PACE_MS = 30
+DEMO_BANNER = """
+The demo gateway runs in front of a built-in upstream that echoes. Try it:
+
+  curl {url}/chat/completions -H 'content-type: application/json' \\
+    -d '{{"model": "echo", "messages": [{{"role": "user", "content": "Say this is a test"}}]}}'
+
+  from openai import OpenAI
+
+  client = OpenAI(base_url="{url}", api_key="none needed")
+  stream = client.chat.completions.create(
+      model="echo", messages=[{{"role": "user", "content": "Say this is a test"}}], stream=True
+  )
+  for chunk in stream:
+      print(chunk.choices[0].delta.content or "", end="", flush=True)
+
+Metrics: {admin}/metrics   Health: {admin}/readyz   Stop: Ctrl-C
+"""
 
 log = logging.getLogger("gateway")
 
@@ -219,3 +240,41 @@ def _remove_stale_socket(path: str) -> None:
             probe.connect(path)
         except OSError:
             Path(path).unlink()
+
+
+def demo(listen: ListenAddress) -> int:
+    """Run a gateway before a built-in upstream until it is told to stop; return its exit code.
+
+    Raises StartError, and ConfigError for an address that others could reach: the demo needs no key.
+    """
+    listener = logs.start("info", "auto")
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_demo(listen))
+    finally:
+        listener.stop()
+    return 0
+
+
+async def _demo(listen: ListenAddress) -> None:
+    clock = SystemClock()
+    upstream = await demo_upstream.start("127.0.0.1", 0, clock, pace_ms=DEMO_PACE_MS)
+    chosen = isinstance(listen, TcpAddress) and listen.port == 0
+    environ = {
+        "GATEWAY_UPSTREAM_URL": f"{upstream.url}/v1",
+        "GATEWAY_LISTEN": str(listen),
+        **({"GATEWAY_ADMIN_LISTEN": "127.0.0.1:0"} if chosen else {}),
+    }
+
+    def read() -> Loaded:
+        return load(None, environ)
+
+    try:
+        app = App(read(), read, clock)
+        await app.start()
+        app.announce()
+        sys.stdout.write(DEMO_BANNER.format(url=app.base_url, admin=app.admin_url))
+        sys.stdout.flush()
+        await live(app, clock)
+    finally:
+        await upstream.aclose()

@@ -15,6 +15,7 @@ from gateway.clock import Clock
 from gateway.downstream import ClientLeftError, Downstream
 from gateway.errors import (
     UpstreamConnectError,
+    UpstreamConnectTimeoutError,
     UpstreamError,
     UpstreamFailedError,
     UpstreamTimeoutError,
@@ -363,21 +364,24 @@ def _settle_for(
 
 def _failure(error: UpstreamError) -> _Failure:
     """Map what a transport says to what a client may read."""
+    if isinstance(error, UpstreamConnectTimeoutError):
+        return _Failure("connect", _too_slow())
     if isinstance(error, UpstreamConnectError):
-        return _Failure(
-            "connect",
-            UpstreamFailedError("The upstream could not be reached.", code="upstream_unreachable"),
+        unreachable = UpstreamFailedError(
+            "The upstream could not be reached.", code="upstream_unreachable"
         )
+        return _Failure("connect", unreachable)
     if isinstance(error, UpstreamTimeoutError):
-        return _Failure(
-            "504",
-            UpstreamFailedError(
-                "The upstream did not answer in time.",
-                code="upstream_timeout",
-                status=HTTPStatus.GATEWAY_TIMEOUT,
-            ),
-        )
+        return _Failure("504", _too_slow())
     return _Failure("502", _protocol_error())
+
+
+def _too_slow() -> UpstreamFailedError:
+    return UpstreamFailedError(
+        "The upstream did not answer in time.",
+        code="upstream_timeout",
+        status=HTTPStatus.GATEWAY_TIMEOUT,
+    )
 
 
 def _protocol_error() -> UpstreamFailedError:

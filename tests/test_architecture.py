@@ -34,7 +34,9 @@ ARROWS = {
     # Bytes in, bytes out.
     "headers": "",
     "inflate": "",
-    "json_body": "",
+    "body_coding": "",
+    "json_body": "json_skeleton",
+    "json_skeleton": "",
     "prices": "",
     "ratelimit_headers": "",
     "splice": "",
@@ -63,8 +65,8 @@ ARROWS = {
     "admin": "",
     "catalog": "auth relay",
     # The journey of one call.
-    "handler": "auth cache catalog downstream endpoints guard headers json_body limits metering relay routing "
-    "tokens transcript validation",
+    "handler": "auth body_coding cache catalog downstream endpoints guard headers json_body limits metering relay "
+    "routing tokens transcript validation",
     # What can be configured, and how it is read.
     "config": "",
     # The composition root: parts are made here and nowhere else.
@@ -86,7 +88,7 @@ HOMES = {
     "msgspec": "catalog config demo_upstream endpoints json_body splice transcript validation",
     "prometheus_client": "admin metrics",
     "tiktoken": "tokens",
-    "uvloop": "app",
+    "uvloop": "app demo_upstream",
     "yaml": "config_loader",
     "yarl": "transport.aiohttp_client",
 }

@@ -14,20 +14,19 @@ from gateway.demo_upstream.reply import (
     invalid_reply,
     json_reply,
 )
-from gateway.demo_upstream.script import Script
+from gateway.demo_upstream.script import Asked, Script
 from gateway.demo_upstream.text import (
     Content,
     ended,
     example,
+    given,
     identifier,
     plain,
     spoken,
     usage,
     words,
 )
-
-# Characters of a tool call's arguments in one delta.
-_ARGUMENT_PIECE = 8
+from gateway.demo_upstream.tools import Choice, Function, ToolCall, tool_calls
 
 MAX_CHOICES = 128
 
@@ -39,13 +38,6 @@ class Message(msgspec.Struct):
 
     role: str
     content: Content = None
-
-
-class Function(msgspec.Struct):
-    """A function that may be called."""
-
-    name: str
-    parameters: Json = {}
 
 
 class Tool(msgspec.Struct):
@@ -98,39 +90,42 @@ class Answer:
     """What every choice of the reply says: words or tool calls, and why it ends."""
 
     said: Sequence[str]
-    calls: Sequence[Json]
+    calls: Sequence[ToolCall]
     finish_reason: str
     prompt_tokens: int
     completion_tokens: int
 
 
-def chat(body: bytes, script: Script) -> Reply:
+def chat(asked: Asked) -> Reply:
     """Answer a request. Raises msgspec.ValidationError."""
-    request = msgspec.json.decode(body, type=ChatRequest)
+    request = msgspec.json.decode(asked.body, type=ChatRequest)
     if not request.messages:
         return invalid_reply("Invalid 'messages': empty array.")
-    if not 1 <= (request.n or 1) <= MAX_CHOICES:
+    if not 1 <= given(request.n, 1) <= MAX_CHOICES:
         return invalid_reply(f"Invalid 'n': expected 1 to {MAX_CHOICES}.")
-    answer = _answer(request, body, script)
-    name = identifier("chatcmpl-", body)
+    answer = _answer(request, asked)
+    name = identifier("chatcmpl-", asked.body)
     if request.stream:
-        return event_reply(_events(request, answer, name, script))
-    return json_reply(_whole(request, answer, name, script))
+        return event_reply(_events(request, answer, name, asked.script))
+    return json_reply(_whole(request, answer, name, asked.script))
 
 
-def _answer(request: ChatRequest, body: bytes, script: Script) -> Answer:
-    calls = tool_calls(request, body, script)
-    limit = request.max_completion_tokens or request.max_tokens
-    said, finish_reason = ended(spoken(_text(request), script), limit, request.stop)
+def _answer(request: ChatRequest, asked: Asked) -> Answer:
+    functions = [tool.function for tool in request.tools or () if tool.function is not None]
+    answered = request.messages[-1].role == "tool"
+    calls = tool_calls([] if answered else functions, _choice(request), asked)
+    newer = request.max_completion_tokens
+    limit = request.max_tokens if newer is None else newer
+    said, finish_reason = ended(spoken(_text(request), asked.script), limit, request.stop)
     if calls:
         said, finish_reason = [], "tool_calls"
-    tokens = len(said) + sum(len(_arguments(call)) // 4 + 1 for call in calls)
+    tokens = len(said) + sum(call.tokens for call in calls)
     return Answer(
         said=said,
         calls=calls,
-        finish_reason=script.finish_reason or finish_reason,
+        finish_reason=asked.script.finish_reason or finish_reason,
         prompt_tokens=sum(len(words(plain(message.content))) for message in request.messages),
-        completion_tokens=tokens * (request.n or 1),
+        completion_tokens=tokens * given(request.n, 1),
     )
 
 
@@ -145,34 +140,18 @@ def _text(request: ChatRequest) -> str:
     return msgspec.json.encode(value).decode()
 
 
-def tool_calls(request: ChatRequest, body: bytes, script: Script) -> list[Json]:
-    """Return the calls that `tool_choice` or the script demands; none after a tool's answer."""
-    functions = [tool.function for tool in request.tools or () if tool.function is not None]
+def _choice(request: ChatRequest) -> Choice:
     choice = request.tool_choice
+    most = 1 if request.parallel_tool_calls is False else MAX_CHOICES
     if isinstance(choice, Tool):
-        wanted = choice.function.name if choice.function is not None else ""
-        functions = [function for function in functions if function.name == wanted]
-    demanded = isinstance(choice, Tool) or choice == "required"
-    count = int(demanded) if script.tool_calls is None else script.tool_calls
-    if request.parallel_tool_calls is False:
-        count = min(count, 1)
-    if not functions or choice == "none" or request.messages[-1].role == "tool":
-        return []
-    return [_call(functions[at % len(functions)], body, at) for at in range(count)]
+        only = choice.function.name if choice.function is not None else ""
+        return Choice(demanded=True, only=only, most=most)
+    return Choice(demanded=choice == "required", most=0 if choice == "none" else most)
 
 
-def _call(function: Function, body: bytes, at: int) -> Json:
-    arguments = msgspec.json.encode(example({"type": "object", **function.parameters})).decode()
-    return {
-        "id": identifier(f"call_{at}_", body),
-        "type": "function",
-        "function": {"name": function.name, "arguments": arguments},
-    }
-
-
-def _arguments(call: Json) -> str:
-    function = call["function"]
-    return str(function["arguments"]) if isinstance(function, dict) else ""
+def _call(call: ToolCall, arguments: str) -> Json:
+    function = {"name": call.name, "arguments": arguments}
+    return {"id": call.id, "type": "function", "function": function}
 
 
 def _whole(request: ChatRequest, answer: Answer, name: str, script: Script) -> Json:
@@ -183,7 +162,7 @@ def _whole(request: ChatRequest, answer: Answer, name: str, script: Script) -> J
         "annotations": [],
     }
     if answer.calls:
-        message["tool_calls"] = answer.calls
+        message["tool_calls"] = [_call(call, call.arguments) for call in answer.calls]
     logprobs = None
     if request.logprobs:
         content = [logprob(word, request.top_logprobs or 0) for word in answer.said]
@@ -200,7 +179,7 @@ def _whole(request: ChatRequest, answer: Answer, name: str, script: Script) -> J
                 "logprobs": logprobs,
                 "finish_reason": answer.finish_reason,
             }
-            for index in range(request.n or 1)
+            for index in range(given(request.n, 1))
         ],
     }
     counted = usage(answer.prompt_tokens, answer.completion_tokens, script)
@@ -239,7 +218,7 @@ def _events(request: ChatRequest, answer: Answer, name: str, script: Script) -> 
 
 def _deltas(request: ChatRequest, answer: Answer) -> Iterator[Json]:
     """Yield the `choices` entries of a stream in order, the choices taking turns."""
-    indexes = range(request.n or 1)
+    indexes = range(given(request.n, 1))
     content = None if answer.calls else ""
     for index in indexes:
         yield _delta(index, {"role": "assistant", "content": content, "refusal": None})
@@ -268,11 +247,8 @@ def _delta(
     }
 
 
-def _call_pieces(call: Json) -> Iterator[Json]:
-    """Yield a call as a stream tells it: who is called first, then the arguments bit by bit."""
-    function = call["function"]
-    name = function["name"] if isinstance(function, dict) else ""
-    yield {**call, "function": {"name": name, "arguments": ""}}
-    arguments = _arguments(call)
-    for at in range(0, len(arguments), _ARGUMENT_PIECE):
-        yield {"function": {"arguments": arguments[at : at + _ARGUMENT_PIECE]}}
+def _call_pieces(call: ToolCall) -> Iterator[Json]:
+    """Yield a call as a stream tells it: who is called first, then the arguments."""
+    yield _call(call, "")
+    for piece in call.pieces():
+        yield {"function": {"arguments": piece}}

@@ -1,7 +1,7 @@
 """/v1/models: what the demo upstream lists. It answers for any other name too."""
 
 from gateway.demo_upstream.reply import CREATED, Reply, error_reply, json_reply
-from gateway.demo_upstream.script import Failure
+from gateway.demo_upstream.script import Asked, Failure
 
 MODELS = (
     "demo",
@@ -19,13 +19,13 @@ def _model(name: str) -> dict[str, object]:
     return {"id": name, "object": "model", "created": CREATED, "owned_by": "demo"}
 
 
-def list_models() -> Reply:
+def list_models(asked: Asked) -> Reply:  # noqa: ARG001 - all answers are called alike
     """Return the list."""
     return json_reply({"object": "list", "data": [_model(name) for name in MODELS]})
 
 
-def get_model(name: str) -> Reply:
+def get_model(asked: Asked) -> Reply:
     """Return one model, or 404."""
-    if name in MODELS:
-        return json_reply(_model(name))
-    return error_reply(Failure(status=404, message=f"The model '{name}' does not exist"))
+    if asked.id in MODELS:
+        return json_reply(_model(asked.id))
+    return error_reply(Failure(status=404, message=f"The model '{asked.id}' does not exist"))

@@ -1,12 +1,15 @@
 """What a request asks the demo upstream to do.
 
-The `demo` member of its JSON body, or an `x-demo` header, says it: both carry one JSON object of the same
-members. docs/demo.md explains each.
+The `demo` member of its JSON body, or an `x-demo` header, says how: both carry one JSON object of
+the same members. docs/demo.md explains each.
 """
 
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 import msgspec
+
+from gateway.demo_upstream.forms import Form
 
 HEADER = "x-demo"
 MEMBER = "demo"
@@ -70,6 +73,18 @@ class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     def failure(self) -> Failure | None:
         """Return the error to answer with, spelled out."""
         return Failure(status=self.error) if isinstance(self.error, int) else self.error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """One request as the answers see it."""
+
+    # The body without its content coding; empty where it is a form.
+    body: bytes = b""
+    form: Form | None = None
+    # The {id} in the path.
+    id: str = ""
+    script: Script = field(default_factory=Script)
 
 
 class _Carrier(msgspec.Struct):

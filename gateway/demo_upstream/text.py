@@ -24,12 +24,24 @@ class Part(msgspec.Struct):
 
 Content = str | list[Part] | None
 
+# Texts, or tokens, of which each counts and is said as its number.
+Input = str | list[str | int | list[int]]
+
 
 def plain(content: Content) -> str:
     """Return the text of a message's content."""
     if isinstance(content, list):
         return "\n".join(part.text for part in content if part.text is not None)
     return content or ""
+
+
+def texts(source: Input) -> list[str]:
+    """Return the texts of an input that is one text, several, or tokens."""
+    if isinstance(source, str):
+        return [source]
+    if source and all(isinstance(token, int) for token in source):
+        return [" ".join(map(str, source))]
+    return [" ".join(map(str, one)) if isinstance(one, list) else str(one) for one in source]
 
 
 def words(text: str) -> list[str]:
@@ -75,6 +87,11 @@ def _first_characters(said: list[str], count: int) -> list[str]:
         kept.append(word[:count])
         count -= len(word)
     return kept
+
+
+def given(value: int | None, default: int) -> int:
+    """Return a number of the request; 0 is one, null is not."""
+    return default if value is None else value
 
 
 def identifier(prefix: str, body: bytes) -> str:

@@ -123,8 +123,10 @@ class Wire:
             ("content-type", reply.content_type),
             *headers,
             *reply.headers,
-            *self._script.headers.items(),
         ]
+        scripted = {name.lower() for name in self._script.headers}
+        fields = [field for field in fields if field[0] not in scripted]
+        fields += self._script.headers.items()
         if self._script.encoding is not None:
             fields.append(("content-encoding", self._script.encoding))
         if framing == "length":
@@ -149,7 +151,7 @@ class Wire:
                 await self._wait(self._pace_seconds)
             self._write(b"%x\r\n%b\r\n" % (len(piece), piece) if self._chunked else piece)
             # Others get their turn, and a client that does not keep up holds us back.
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # noqa: TID251 - no time passes
             await self._request.writer.drain()
             if await self._fault(count):
                 return
