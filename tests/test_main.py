@@ -8,6 +8,7 @@ import subprocess
 import sys
 from hashlib import sha256
 from pathlib import Path
+from typing import IO
 
 import pytest
 import yaml
@@ -31,15 +32,16 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(
-    *arguments: str, stdin: bytes = b"", **streams: object
-) -> "subprocess.CompletedProcess[bytes]":
+    *arguments: str, stdin: bytes = b"", stdout: IO[bytes] | int = subprocess.PIPE
+) -> subprocess.CompletedProcess[bytes]:
     """Run a command as a process of its own."""
     return subprocess.run(
         [sys.executable, "-m", "gateway", *arguments],
         input=stdin,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
         check=False,
         timeout=HANG_SECONDS,
-        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams},  # type: ignore[call-overload]
     )
 
 

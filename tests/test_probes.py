@@ -42,16 +42,17 @@ class Server:
     @contextlib.contextmanager
     def running(self) -> Iterator[int]:
         """Serve on a free port."""
-        with serving(ThreadingHTTPServer(("127.0.0.1", 0), self.handler)) as server:
-            yield server.server_address[1]
+        server = ThreadingHTTPServer(("127.0.0.1", 0), self.handler)
+        with serving(server):
+            yield server.server_port
 
 
 @contextlib.contextmanager
-def serving(server: socketserver.BaseServer) -> Iterator[socketserver.BaseServer]:
+def serving(server: socketserver.BaseServer) -> Iterator[None]:
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
-        yield server
+        yield
     finally:
         server.shutdown()
         thread.join()
@@ -159,9 +160,9 @@ def test_an_upstream_that_speaks_something_else() -> None:
             self.request.recv(1024)
             self.request.sendall(b"220 smtp.example.com\r\n")
 
-    with serving(socketserver.TCPServer(("127.0.0.1", 0), Handler)) as server:
-        port = server.server_address[1]  # type: ignore[attr-defined]
-        answer = ask_models([upstream(port)])["u"]
+    server = socketserver.TCPServer(("127.0.0.1", 0), Handler)
+    with serving(server):
+        answer = ask_models([upstream(server.socket.getsockname()[1])])["u"]
 
     assert answer == Answer(good=False, words="cannot be reached: BadStatusLine")
 
