@@ -60,6 +60,13 @@ BROKEN = {
         "server: {",
         ["config.yaml:1: not YAML: expected the node content, but found '<stream end>'"],
     ),
+    "a reference without quotes": (
+        "upstreams: [{name: u, api_key: ${KEY}}]",
+        [
+            "config.yaml:1: not YAML: expected ',' or '}', but got '{';"
+            " within { } a ${NAME} stands in quotes"
+        ],
+    ),
     "a control character": (
         "server: \x07",
         ["config.yaml: not YAML: it holds a character that cannot be printed"],

@@ -1,8 +1,13 @@
 """The schema that editors use: what it takes is what the loader takes."""
 
+import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
+from types import UnionType
 from typing import cast
+
+import yaml
 
 from gateway.config_schema import config_schema, in_words, is_simple
 from gateway.config_shape import INTEGER, NUMBER, Choice, ListOf, TableOf, Value
@@ -30,6 +35,103 @@ def properties(schema: object) -> Iterator[tuple[str, Schema]]:
         for inner in value.values() if isinstance(value, dict) else ():
             yield from properties(inner)
         yield from properties(value)
+
+
+TYPES: dict[str, type | UnionType] = {
+    "string": str,
+    "integer": int,
+    "number": int | float,
+    "boolean": bool,
+    "null": type(None),
+    "array": list,
+    "object": dict,
+}
+
+
+def as_an_editor_reads(node: yaml.Node) -> object:
+    """Return a YAML node as JSON has it, by YAML 1.2's rules."""
+    if isinstance(node, yaml.MappingNode):
+        return {key.value: as_an_editor_reads(value) for key, value in node.value}
+    if isinstance(node, yaml.SequenceNode):
+        return [as_an_editor_reads(item) for item in node.value]
+    assert isinstance(node, yaml.ScalarNode)
+    if node.style is None and re.fullmatch(r"true|false|null|-?[0-9]+(\.[0-9]+)?", node.value):
+        return json.loads(node.value)
+    return node.value
+
+
+def faults(schema: Schema, value: object, path: str = "") -> Iterator[str]:
+    """Yield what is wrong with a value, as far as our schemas go."""
+    named = schema.get("type", list(TYPES))
+    kinds = [named] if isinstance(named, str) else cast(list[str], named)
+    if not any(isinstance(value, TYPES[kind]) for kind in kinds):
+        yield f"{path}: type"
+    if "enum" in schema and value not in cast(list[object], schema["enum"]):
+        yield f"{path}: enum"
+    if isinstance(value, str) and not re.search(str(schema.get("pattern", "")), value):
+        yield f"{path}: pattern"
+    low, high = cast(tuple[float, float], (schema.get("minimum"), schema.get("maximum")))
+    if isinstance(value, int | float) and low is not None and not low <= value <= high:
+        yield f"{path}: range"
+    ways = cast(list[Schema], schema.get("anyOf", []))
+    if ways and all(list(faults(way, value)) for way in ways):
+        yield f"{path}: anyOf"
+    yield from faults_below(schema, value, path)
+
+
+def faults_below(schema: Schema, value: object, path: str) -> Iterator[str]:
+    """Yield what is wrong with what a list or mapping holds."""
+    if isinstance(value, list):
+        for item in value:
+            yield from faults(cast(Schema, schema["items"]), item, f"{path}[]")
+    if isinstance(value, dict):
+        known = cast(dict[str, Schema], schema.get("properties", {}))
+        other = schema.get("additionalProperties")
+        for name in cast(list[str], schema.get("required", [])):
+            if name not in value:
+                yield f"{path}.{name}: required"
+        for name, inner in value.items():
+            below = known.get(name, other)
+            if isinstance(below, dict):
+                yield from faults(below, inner, f"{path}.{name}")
+            else:
+                yield f"{path}.{name}: unknown"
+
+
+def underlined(text: str) -> list[str]:
+    """Return what an editor would underline in a configuration file."""
+    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    assert node is not None
+    return list(faults(config_schema(), as_an_editor_reads(node)))
+
+
+def test_the_shipped_file_is_not_underlined() -> None:
+    """An editor finds nothing wrong with config.yaml, nor with everything in it switched on."""
+    text = (Path(__file__).parent.parent / "config.yaml").read_text(encoding="utf-8")
+
+    assert underlined(text) == []
+    assert underlined(re.sub(r"(?m)^( *)#(?!#| yaml)", r"\1", text)) == []
+
+
+def test_mistakes_are_underlined() -> None:
+    """What the loader refuses in a single field, an editor marks."""
+    text = """
+server: {listn: x, max_body: 32MB, max_in_flight: 0, stream_keepalive: 5}
+upstreams: [{name: a b, kind: opnai, retry_on: [418], retries: '${N}'}]
+logging: {access: yes, level: "${LEVEL}"}
+"""
+
+    assert underlined(text) == [
+        ".server.listn: unknown",
+        ".server.max_body: pattern",
+        ".server.max_in_flight: range",
+        ".server.stream_keepalive: type",
+        ".upstreams[].base_url: required",
+        ".upstreams[].name: pattern",
+        ".upstreams[].kind: anyOf",
+        ".upstreams[].retry_on[]: anyOf",
+        ".logging.access: pattern",
+    ]
 
 
 def test_a_size_has_pattern_default_and_meaning() -> None:
