@@ -38,13 +38,13 @@ DEMO_BANNER = """
 The demo gateway runs in front of a built-in upstream that echoes. Try it:
 
   curl {url}/chat/completions -H 'content-type: application/json' \\
-    -d '{{"model": "echo", "messages": [{{"role": "user", "content": "Say this is a test"}}]}}'
+    -d '{{"model": "demo", "messages": [{{"role": "user", "content": "Say this is a test"}}]}}'
 
   from openai import OpenAI
 
   client = OpenAI(base_url="{url}", api_key="none needed")
   stream = client.chat.completions.create(
-      model="echo", messages=[{{"role": "user", "content": "Say this is a test"}}], stream=True
+      model="demo", messages=[{{"role": "user", "content": "Say this is a test"}}], stream=True
   )
   for chunk in stream:
       print(chunk.choices[0].delta.content or "", end="", flush=True)

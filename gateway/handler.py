@@ -338,7 +338,7 @@ class Handler:
             down.cut()
             return
         record.status = error.status
-        if not down.body_whole:
+        if not down.body_whole or record.method == "CONNECT":
             down.keep_alive = False
         head, body = error_reply(error, self._reply_headers(record, ()), close=not down.keep_alive)
         try:

@@ -75,7 +75,9 @@ async def test_a_break_in_the_middle_cuts_the_client(
     assert not reply.whole
 
 
-async def test_a_reply_that_ends_with_its_connection_is_whole(start: Start, connect: Connect) -> None:
+async def test_a_reply_that_ends_with_its_connection_is_whole(
+    start: Start, connect: Connect
+) -> None:
     """A clean end is an end where the upstream framed nothing."""
     reply = await answer(start, connect, say(b"HTTP/1.1 200 OK\r\n\r\n" + EVENT, then="end"))
 
@@ -131,7 +133,9 @@ async def test_interim_replies_are_skipped(start: Start, connect: Connect) -> No
     reply = await answer(
         start,
         connect,
-        say(b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early\r\nLink: x\r\n\r\n", whole(b"ok")),
+        say(
+            b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 103 Early\r\nLink: x\r\n\r\n", whole(b"ok")
+        ),
     )
 
     assert (reply.status, reply.body) == (200, b"ok")
@@ -197,7 +201,9 @@ async def test_a_refusal_of_our_key_is_a_502(start: Start, connect: Connect) -> 
     assert reply.header("x-should-retry") == "false"
 
 
-async def test_a_failing_try_is_repeated_before_the_first_byte(start: Start, connect: Connect) -> None:
+async def test_a_failing_try_is_repeated_before_the_first_byte(
+    start: Start, connect: Connect
+) -> None:
     """503 and a cut before the reply are tried again; the client sees the answer."""
     busy = say(whole(b"{}", status=b"503 Busy"))
     reply = await answer(start, connect, busy, say(whole(b"ok")))

@@ -89,7 +89,9 @@ async def test_reply_headers_cross_by_the_rules(client: RawClient) -> None:
     assert reply.header("alt-svc") is None
 
 
-async def test_a_compressed_request_goes_up_as_it_came(client: RawClient, demo: DemoUpstream) -> None:
+async def test_a_compressed_request_goes_up_as_it_came(
+    client: RawClient, demo: DemoUpstream
+) -> None:
     """A gzip body is read beside its way and not unpacked for the upstream."""
     packed = gzip.compress(b'{"model":"echo","messages":[{"role":"user","content":"packed"}]}')
     client.request("POST", "/v1/chat/completions", packed, (("Content-Encoding", "gzip"),))
@@ -100,7 +102,9 @@ async def test_a_compressed_request_goes_up_as_it_came(client: RawClient, demo: 
 
 
 @pytest.mark.parametrize("path", ["/v1/moderations", "/v1/images/generations", "/v1/audio/speech"])
-async def test_other_json_paths_are_relayed(client: RawClient, demo: DemoUpstream, path: str) -> None:
+async def test_other_json_paths_are_relayed(
+    client: RawClient, demo: DemoUpstream, path: str
+) -> None:
     """Paths that the gateway does not look into are relayed as they are."""
     body = b'{"model": "m", "input": "x", "prompt": "p", "voice": "alloy"}'
     client.request("POST", path, body)
@@ -113,9 +117,7 @@ async def test_other_json_paths_are_relayed(client: RawClient, demo: DemoUpstrea
 
 async def test_responses_stream_with_event_lines(client: RawClient) -> None:
     """The responses API's `event:` lines come through."""
-    client.request(
-        "POST", "/v1/responses", b'{"model":"echo","input":"hello there","stream":true}'
-    )
+    client.request("POST", "/v1/responses", b'{"model":"echo","input":"hello there","stream":true}')
     reply = await client.reply()
 
     assert reply.header("content-type") == "text/event-stream; charset=utf-8"
@@ -209,4 +211,6 @@ async def test_compressed_replies_stay_compressed(client: RawClient, encoding: s
     reply = await client.reply()
 
     assert reply.header("content-encoding") == encoding
-    assert b"data: [DONE]" in zlib.decompressobj(47 if encoding == "gzip" else 15).decompress(reply.body)
+    assert b"data: [DONE]" in zlib.decompressobj(47 if encoding == "gzip" else 15).decompress(
+        reply.body
+    )

@@ -31,7 +31,9 @@ async def test_leaving_while_waiting(start: Start, connect: Connect) -> None:
 
 async def test_leaving_in_the_middle_of_a_stream(start: Start, connect: Connect) -> None:
     """A client that stops reading a stream closes the upstream's connection."""
-    async with raw_upstream(say(STREAM_HEAD, chunked(b"data: 1\n\n", end=False), then="hang")) as upstream:
+    async with raw_upstream(
+        say(STREAM_HEAD, chunked(b"data: 1\n\n", end=False), then="hang")
+    ) as upstream:
         gateway = await start(upstream.url)
         client = await connect(gateway)
         client.request("POST", "/v1/chat/completions", CHAT)
@@ -114,10 +116,17 @@ async def test_a_reader_that_stands_still_is_cut(start: Start, connect: Connect)
         assert not whole
 
 
-async def test_the_demo_upstream_sees_who_left(demo: DemoUpstream, start: Start, connect: Connect) -> None:
+async def test_the_demo_upstream_sees_who_left(
+    demo: DemoUpstream, start: Start, connect: Connect
+) -> None:
     """A paced stream that its client leaves ends at the upstream in the same phase."""
     client = await connect(await start(demo.url))
-    client.request("POST", "/v1/chat/completions", CHAT[:-1] + b',"stream":true}', (("x-demo", json.dumps({"hang_after": 1})),))
+    client.request(
+        "POST",
+        "/v1/chat/completions",
+        CHAT[:-1] + b',"stream":true}',
+        (("x-demo", json.dumps({"hang_after": 1})),),
+    )
     await client.head()
 
     client.writer.transport.abort()

@@ -9,17 +9,10 @@ from urllib.parse import urlsplit
 
 from gateway.app import App
 from gateway.clock import Clock, SystemClock
-from gateway.config_loader import load
+from gateway.config_loader import Loaded, load
 
 # What a test waits for an event that must come: far above any promise, only to end a hang.
 HANG_SECONDS = 10.0
-
-BASE = """
-server: {{listen: "127.0.0.1:0"}}
-admin: {{listen: "127.0.0.1:0"}}
-upstreams:
-  - {{name: up, base_url: "{upstream}/v1", api_key: upstream-secret-key-1}}
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +22,8 @@ class RunningGateway:
     app: App
     host: str
     port: int
+    # The file that it was configured by, and reads anew.
+    path: Path
 
     @property
     def url(self) -> str:
@@ -45,17 +40,17 @@ async def running(
     clock: Clock | None = None,
 ) -> AsyncIterator[RunningGateway]:
     """Run a gateway under the text of `config`; drained at the end."""
-    path = tmp_path / "config.yaml"
+    path = tmp_path / f"config-{len(list(tmp_path.iterdir()))}.yaml"
     path.write_text(config)
 
-    def read() -> object:
+    def read() -> Loaded:
         return load(path, environ or {})
 
-    app = App(load(path, environ or {}), lambda: load(path, environ or {}), clock or SystemClock())
+    app = App(read(), read, clock or SystemClock())
     await app.start()
     parts = urlsplit(app.base_url)
     try:
-        yield RunningGateway(app=app, host=parts.hostname or "", port=parts.port or 0)
+        yield RunningGateway(app=app, host=parts.hostname or "", port=parts.port or 0, path=path)
     finally:
         await app.drain()
 

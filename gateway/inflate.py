@@ -1,6 +1,0 @@
-class Inflater:
-    def __init__(self, c):
-        pass
-
-    def feed(self, d):
-        return d
