@@ -23,9 +23,9 @@ from gateway.config_loader import Loaded, load
 from gateway.config_tree import ConfigError
 from gateway.config_types import ListenAddress, TcpAddress, UnixAddress
 from gateway.deadlines import Deadlines
+from gateway.door import RequestIds
 from gateway.downstream import RawReply, head_bytes
 from gateway.errors import StartError
-from gateway.handler import RequestIds
 from gateway.lifecycle import live, wait_until
 from gateway.metering import Meter
 from gateway.metrics import Metrics
@@ -91,7 +91,7 @@ class App:
         config = self.config
         self._listener, listen = await _bind(self._server, config.server.listen)
         self.base_url = f"{listen}/v1"
-        self._handler = self._composer.compose(config, self.base_url)
+        self._door = self._composer.compose(config, self.base_url)
         admin = Admin(self.metrics.registry(), lambda: self._not_ready, self._clock)
         self._admin_runner = web.AppRunner(admin.app(), access_log=None)
         await self._admin_runner.setup()
@@ -124,7 +124,7 @@ class App:
         try:
             loaded = self._load()
             self._check_restart(loaded.config)
-            self._handler = self._composer.compose(loaded.config, self.base_url)
+            self._door = self._composer.compose(loaded.config, self.base_url)
         except (ConfigError, StartError) as error:
             self.metrics.reloads.add(("failure",))
             self.metrics.reload_ok.set((), 0)
@@ -170,7 +170,7 @@ class App:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.raw_path == "/healthz":
             return self._healthz(request)
-        return await self._handler.serve(request)
+        return await self._door.serve(request)
 
     def _healthz(self, request: web.BaseRequest) -> web.StreamResponse:
         body = b"draining\n" if self._not_ready else b"ok\n"

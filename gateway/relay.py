@@ -79,6 +79,9 @@ class Transcript(Protocol):
     def feed(self, data: bytes) -> None:
         """Note the next bytes."""
 
+    def finish(self) -> None:
+        """Note that the reply ended as its framing says."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
@@ -216,6 +219,7 @@ class Relay:
             copier.begin()
             await reply.copy(copier.take)
             copier.end()
+            transcript.finish()
             await down.drained()
         except UpstreamError as error:
             log.warning("upstream %s: %s", answer.target.upstream, error)
@@ -321,7 +325,7 @@ class _Copier:
         coding = next(
             (v for n, v in self._reply.headers if n.lower() == b"content-encoding"), b"identity"
         )
-        plain = Inflater(coding.decode("latin-1")).feed(body)
+        plain = b"".join(Inflater(coding).feed(body))
         if self._secret in body or self._secret in plain:
             raise _leak()
 
