@@ -7,6 +7,7 @@ from gateway import config as c
 from gateway.auth import Authenticator, KeyEntry
 from gateway.catalog import Catalog
 from gateway.clock import Clock
+from gateway.copying import Copying
 from gateway.deadlines import Deadlines
 from gateway.door import Door, RequestIds
 from gateway.errors import StartError
@@ -72,6 +73,12 @@ class Composer:
             router=router,
             catalog=catalog,
             relay=Relay(peers, router, self._metrics, self._clock),
+            copying=Copying(
+                router,
+                self._clock,
+                self._deadlines,
+                keepalive_seconds=server.stream_keepalive,
+            ),
             clock=self._clock,
             end_user_header=_lower(config.auth.end_user_header),
             relay_models=_lists_itself(config),

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from urllib.parse import unquote
 
 from aiohttp import web
@@ -11,6 +12,7 @@ from aiohttp import web
 from gateway.auth import Authenticator, credential, permit_model, unknown_model
 from gateway.catalog import ASK_AGAIN_SECONDS, FRESH_SECONDS, Catalog
 from gateway.clock import Clock
+from gateway.copying import Copying
 from gateway.downstream import Downstream
 from gateway.endpoints import MODEL, MODELS, Endpoint
 from gateway.headers import upward
@@ -22,30 +24,20 @@ from gateway.transcript import Transcript
 from gateway.types import Call, Headers, Record, Target, User
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Handler:
-    """Carries calls from clients to upstreams and their replies back."""
+    """Carries calls from clients to upstreams and their replies back, through the parts of one configuration."""
 
-    def __init__(
-        self,
-        *,
-        auth: Authenticator,
-        intake: Intake,
-        router: Router,
-        catalog: Catalog,
-        relay: Relay,
-        clock: Clock,
-        end_user_header: bytes | None,
-        relay_models: bool,
-    ) -> None:
-        self._auth = auth
-        self._intake = intake
-        self._router = router
-        self._catalog = catalog
-        self._relay = relay
-        self._clock = clock
-        self._end_user_header = end_user_header
-        # A sole upstream that takes everything lists its models itself.
-        self._relay_models = relay_models
+    auth: Authenticator
+    intake: Intake
+    router: Router
+    catalog: Catalog
+    relay: Relay
+    copying: Copying
+    clock: Clock
+    end_user_header: bytes | None
+    # A sole upstream that takes everything lists its models itself.
+    relay_models: bool
 
     async def journey(
         self,
@@ -57,25 +49,25 @@ class Handler:
     ) -> None:
         """Carry one call to an upstream and its reply back, or raise a GatewayError."""
         key = credential(request.raw_headers)
-        user = record.user = self._auth.identify(key)  # 401: before the body is read
-        self._auth.permit_endpoint(  # 403
+        user = record.user = self.auth.identify(key)  # 401: before the body is read
+        self.auth.permit_endpoint(  # 403
             user, request.method, "/v1" + target.partition("?")[0], shareable=endpoint.shareable
         )
-        if endpoint in (MODELS, MODEL) and not self._relay_models:
+        if endpoint in (MODELS, MODEL) and not self.relay_models:
             await self._list_models(endpoint, target, user, down, record)
             return
         await down.expect()  # 417
-        call = record.call = await self._intake.read(  # 400, 408, 413, 415
+        call = record.call = await self.intake.read(  # 400, 408, 413, 415
             endpoint, request, target, key, down, record
         )
         if endpoint.names_model or call.model is not None:
             permit_model(user, call.model)  # 403
         targets = await self._targets(call)  # 404
-        answer = await self._relay.open(call, targets, self._upward(call, record), record)  # 50x
+        answer = await self.relay.open(call, targets, self._upward(call, record), record)  # 50x
         transcript = Transcript.of(call, answer.reply.headers)
         try:
-            fields = own_fields(record, answer.reply.headers, self._clock)
-            await self._relay.copy(
+            fields = own_fields(record, answer.reply.headers, self.clock)
+            await self.copying.copy(
                 answer, down, transcript, record, fields, head_only=call.method == "HEAD"
             )
         finally:  # also when the client leaves
@@ -84,10 +76,10 @@ class Handler:
 
     async def _targets(self, call: Call) -> tuple[Target, ...]:
         """Return where the call may go, asking the upstreams for their lists where a name is new."""
-        targets = self._router.targets(call.model)
+        targets = self.router.targets(call.model)
         if not targets:
-            await self._catalog.refresh(self._router.names, max_age_seconds=ASK_AGAIN_SECONDS)
-            targets = self._router.targets(call.model)
+            await self.catalog.refresh(self.router.names, max_age_seconds=ASK_AGAIN_SECONDS)
+            targets = self.router.targets(call.model)
         if not targets:
             raise unknown_model(call.model or "")
         return targets
@@ -96,16 +88,16 @@ class Handler:
         self, endpoint: Endpoint, target: str, user: User, down: Downstream, record: Record
     ) -> None:
         """Answer which models this caller may use, from what is configured and what is listed."""
-        await self._catalog.refresh(self._router.names, max_age_seconds=FRESH_SECONDS)
+        await self.catalog.refresh(self.router.names, max_age_seconds=FRESH_SECONDS)
         if endpoint is MODELS:
-            body = self._catalog.listing(user)
+            body = self.catalog.listing(user)
         else:
             name = unquote(target.partition("?")[0].removeprefix("/models/"))
-            one = self._catalog.one(user, name)
+            one = self.catalog.one(user, name)
             if one is None:
                 raise unknown_model(name)
             body = one
-        send(down, record, self._clock, 200, ((b"content-type", b"application/json"),), body)
+        send(down, record, self.clock, 200, ((b"content-type", b"application/json"),), body)
 
     def _upward(self, call: Call, record: Record) -> Callable[[Peer], Headers]:
         """Return what gives the headers that may cross to a peer, filtered once for each kind of key."""
@@ -119,7 +111,7 @@ class Handler:
                     *upward(
                         call.headers,
                         own_key=not peer.passthrough,
-                        end_user_header=self._end_user_header,
+                        end_user_header=self.end_user_header,
                     ),
                     *own,
                 )

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from gateway.config_loader import Loaded, load
 
 # What a test waits for an event that must come: far above any promise, only to end a hang.
 HANG_SECONDS = 10.0
+
+_numbers = itertools.count()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +43,7 @@ async def running(
     clock: Clock | None = None,
 ) -> AsyncIterator[RunningGateway]:
     """Run a gateway under the text of `config`; drained at the end."""
-    path = tmp_path / f"config-{len(list(tmp_path.iterdir()))}.yaml"
+    path = tmp_path / f"config-{next(_numbers)}.yaml"
     path.write_text(config)
 
     def read() -> Loaded:
