@@ -245,7 +245,7 @@ class Reply:
         if self.complete:
             return
         if self.head_done:
-            self._trailer_bytes += len(name) + len(value)
+            self._trailer_bytes += len(name) + len(value) + 4
             if self._trailer_bytes > MAX_TRAILER_BYTES:
                 self._refuse("its trailer is too long")
             return
@@ -275,6 +275,10 @@ class Reply:
     def _take_head(self, status: int) -> None:
         self.status = status
         self.headers = tuple(self._fields)
+        size = sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if size > MAX_HEAD_BYTES or len(self.headers) > MAX_FIELDS:
+            self._refuse("its head is too long")
+            return
         try:
             self.length_bytes = _length(self.headers)
         except ValueError as error:
@@ -394,6 +398,8 @@ class Connection(asyncio.BufferedProtocol):
         self._write(head)
         sent_bytes = 0
         async for piece in upload.pieces:
+            if reply.head_done:
+                return
             sent_bytes += len(piece)
             if upload.length_bytes is None:
                 self._write(b"%x\r\n%b\r\n" % (len(piece), piece))
@@ -402,8 +408,6 @@ class Connection(asyncio.BufferedProtocol):
             # The clock for the reply starts when the body is sent: until then each piece has its own time.
             deadline.extend(self.idle_seconds)
             await self._has_room()
-            if reply.head_done:
-                return
         deadline.extend(first_byte_seconds)
         if upload.length_bytes is None:
             self._write(b"0\r\n\r\n")
