@@ -141,6 +141,7 @@ class App:
         if self._listener is not None:
             self._listener.close()
         self._server.close_idle()
+        log.info("stopping: %d calls in flight may end", self._meter.in_flight)
         try:
             await wait_until(
                 lambda: not self._meter.in_flight, self.config.server.shutdown_grace, self._clock

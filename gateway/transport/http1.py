@@ -249,9 +249,8 @@ class Reply:
             if self._trailer_bytes > MAX_TRAILER_BYTES:
                 self._refuse("its trailer is too long")
             return
-        self._fields.append((name, value))
-        if len(self._fields) > MAX_FIELDS:
-            raise UpstreamProtocolError("its head has too many fields")
+        # White space around a value is no part of it (RFC 9110, 5.5); llhttp leaves what follows.
+        self._fields.append((name, value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
         """Judge a head; skip an interim one."""
@@ -303,7 +302,7 @@ class Reply:
 
     def on_message_complete(self) -> None:
         """Note that the reply, unless an interim one, is whole."""
-        if self.head_done:
+        if self.head_done and self.error is None:
             self.complete = True
 
 
