@@ -23,9 +23,9 @@ from gateway.config_loader import Loaded, load
 from gateway.config_tree import ConfigError
 from gateway.config_types import ListenAddress, TcpAddress, UnixAddress
 from gateway.deadlines import Deadlines
+from gateway.door import RequestIds
 from gateway.downstream import RawReply, head_bytes
 from gateway.errors import StartError
-from gateway.handler import RequestIds
 from gateway.lifecycle import live, wait_until
 from gateway.metering import Meter
 from gateway.metrics import Metrics
@@ -38,13 +38,13 @@ DEMO_BANNER = """
 The demo gateway runs in front of a built-in upstream that echoes. Try it:
 
   curl {url}/chat/completions -H 'content-type: application/json' \\
-    -d '{{"model": "echo", "messages": [{{"role": "user", "content": "Say this is a test"}}]}}'
+    -d '{{"model": "demo", "messages": [{{"role": "user", "content": "Say this is a test"}}]}}'
 
   from openai import OpenAI
 
   client = OpenAI(base_url="{url}", api_key="none needed")
   stream = client.chat.completions.create(
-      model="echo", messages=[{{"role": "user", "content": "Say this is a test"}}], stream=True
+      model="demo", messages=[{{"role": "user", "content": "Say this is a test"}}], stream=True
   )
   for chunk in stream:
       print(chunk.choices[0].delta.content or "", end="", flush=True)
@@ -91,7 +91,7 @@ class App:
         config = self.config
         self._listener, listen = await _bind(self._server, config.server.listen)
         self.base_url = f"{listen}/v1"
-        self._handler = self._composer.compose(config, self.base_url)
+        self._door = self._composer.compose(config, self.base_url)
         admin = Admin(self.metrics.registry(), lambda: self._not_ready, self._clock)
         self._admin_runner = web.AppRunner(admin.app(), access_log=None)
         await self._admin_runner.setup()
@@ -101,6 +101,15 @@ class App:
         self.admin_url = admin_listen
         self._took(config)
         self._not_ready = None
+
+    @property
+    def calls_in_flight(self) -> int:
+        """How many calls are in progress."""
+        return self._meter.in_flight
+
+    def held_bytes(self) -> list[int]:
+        """Return what is held of replies for each client that does not keep up, in bytes."""
+        return self._server.held_bytes()
 
     def announce(self) -> None:
         """Say what was read, where it listens and which upstreams it has."""
@@ -115,7 +124,7 @@ class App:
         try:
             loaded = self._load()
             self._check_restart(loaded.config)
-            self._handler = self._composer.compose(loaded.config, self.base_url)
+            self._door = self._composer.compose(loaded.config, self.base_url)
         except (ConfigError, StartError) as error:
             self.metrics.reloads.add(("failure",))
             self.metrics.reload_ok.set((), 0)
@@ -132,6 +141,7 @@ class App:
         if self._listener is not None:
             self._listener.close()
         self._server.close_idle()
+        log.info("stopping: %d calls in flight may end", self._meter.in_flight)
         try:
             await wait_until(
                 lambda: not self._meter.in_flight, self.config.server.shutdown_grace, self._clock
@@ -161,7 +171,7 @@ class App:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.raw_path == "/healthz":
             return self._healthz(request)
-        return await self._handler.serve(request)
+        return await self._door.serve(request)
 
     def _healthz(self, request: web.BaseRequest) -> web.StreamResponse:
         body = b"draining\n" if self._not_ready else b"ok\n"

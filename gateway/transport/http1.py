@@ -7,6 +7,7 @@ Sources: RFC 9112 (framing), RFC 9110 15.2 (1xx), 6.4.1 (bodies that cannot be).
 
 import asyncio
 from collections.abc import Callable
+from typing import cast
 
 import httptools
 
@@ -40,6 +41,7 @@ class Reply:
         "_fields",
         "_head_bytes",
         "_interim",
+        "_keep_alive",
         "_parser",
         "_pieces",
         "_sink",
@@ -70,6 +72,7 @@ class Reply:
         self._head_bytes = 0
         self._trailer_bytes = 0
         self._interim = 0
+        self._keep_alive = False
         self._pieces: list[bytes] = []
         self._early = b""
         self._sink: Sink | None = None
@@ -186,7 +189,7 @@ class Reply:
             not self._dirty
             and self.method != "HEAD"
             and not self._until_close()
-            and self._parser.should_keep_alive()
+            and self._keep_alive
         )
 
     def _until_close(self) -> bool:
@@ -242,13 +245,12 @@ class Reply:
         if self.complete:
             return
         if self.head_done:
-            self._trailer_bytes += len(name) + len(value)
+            self._trailer_bytes += len(name) + len(value) + 4
             if self._trailer_bytes > MAX_TRAILER_BYTES:
                 self._refuse("its trailer is too long")
             return
-        self._fields.append((name, value))
-        if len(self._fields) > MAX_FIELDS:
-            raise UpstreamProtocolError("its head has too many fields")
+        # White space around a value is no part of it (RFC 9110, 5.5); llhttp leaves what follows.
+        self._fields.append((name, value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
         """Judge a head; skip an interim one."""
@@ -272,11 +274,17 @@ class Reply:
     def _take_head(self, status: int) -> None:
         self.status = status
         self.headers = tuple(self._fields)
+        size = sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if size > MAX_HEAD_BYTES or len(self.headers) > MAX_FIELDS:
+            self._refuse("its head is too long")
+            return
         try:
             self.length_bytes = _length(self.headers)
         except ValueError as error:
             self._refuse(str(error))
             return
+        # llhttp forgets it when the message is complete.
+        self._keep_alive = self._parser.should_keep_alive()
         self.head_done = True
         if self.method == "HEAD" or status in (204, 304):
             # Whatever the head says of a length: no body can follow.
@@ -294,7 +302,7 @@ class Reply:
 
     def on_message_complete(self) -> None:
         """Note that the reply, unless an interim one, is whole."""
-        if self.head_done:
+        if self.head_done and self.error is None:
             self.complete = True
 
 
@@ -389,6 +397,8 @@ class Connection(asyncio.BufferedProtocol):
         self._write(head)
         sent_bytes = 0
         async for piece in upload.pieces:
+            if reply.head_done:
+                return
             sent_bytes += len(piece)
             if upload.length_bytes is None:
                 self._write(b"%x\r\n%b\r\n" % (len(piece), piece))
@@ -397,8 +407,6 @@ class Connection(asyncio.BufferedProtocol):
             # The clock for the reply starts when the body is sent: until then each piece has its own time.
             deadline.extend(self.idle_seconds)
             await self._has_room()
-            if reply.head_done:
-                return
         deadline.extend(first_byte_seconds)
         if upload.length_bytes is None:
             self._write(b"0\r\n\r\n")
@@ -453,8 +461,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        if isinstance(transport, asyncio.Transport):
-            self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
         """Return where to read to: all connections of a loop share it, none keeps anything in it."""
