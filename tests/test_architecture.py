@@ -41,7 +41,7 @@ ARROWS = {
     "routing": "",
     "validation": "",
     "tokens": "",
-    "transcript": "",
+    "transcript": "inflate",
     "limits": "stores",
     "cache": "stores",
     # Extension points: what a path means, how a kind of upstream is asked.

@@ -229,8 +229,9 @@ class EventStream:
         if self._long is not None:
             self._long.feed(last)
             last = self._long.event()
-        for event in (*self._kept, last):
-            if event:
+        events = [*self._kept, last] if last else self._kept
+        if not self._read_at_once(b"\n\n".join(events)):
+            for event in events:
                 self._read(event)
 
     def _read(self, event: bytes) -> None:
