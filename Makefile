@@ -28,7 +28,7 @@ check: .venv/.dev ## format, lint, types, architecture, documentation
 	$(BIN)/python -m pytest tests/test_architecture.py tests/test_documentation.py
 
 check-all: check test ## all of it, and the suite once more without asserts and once in development mode
-	$(BIN)/python -O -m pytest -p no:cacheprovider $(ARGS)
+	$(BIN)/python -O -m pytest -W "ignore:assertions not in test modules" $(ARGS)
 	$(BIN)/python -X dev -m pytest $(ARGS)
 
 bench: .venv/.dev ## measure beside nginx and a bare aiohttp pass-through (needs nginx, wrk, cc, two cores)

@@ -7,28 +7,50 @@ import asyncio
 import logging
 import resource
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import uvloop
 from aiohttp import web
 
-from gateway import __version__, logs
+from gateway import __version__, demo_upstream, logs
 from gateway import config as c
 from gateway.admin import Admin
 from gateway.clock import Clock, SystemClock
 from gateway.compose import Composer, is_glob
-from gateway.config_loader import ConfigError, Loaded
-from gateway.config_types import ListenAddress, UnixAddress
+from gateway.config_loader import Loaded, load
+from gateway.config_tree import ConfigError
+from gateway.config_types import ListenAddress, TcpAddress, UnixAddress
 from gateway.deadlines import Deadlines
+from gateway.door import RequestIds
 from gateway.downstream import RawReply, head_bytes
 from gateway.errors import StartError
-from gateway.handler import RequestIds
 from gateway.lifecycle import live, wait_until
 from gateway.metering import Meter
 from gateway.metrics import Metrics
 from gateway.server import DataServer
 from gateway.types import Headers
+
+# The demo's upstream says a word this often, so that a stream is seen to stream.
+DEMO_PACE_MS = 30
+DEMO_BANNER = """
+The demo gateway runs in front of a built-in upstream that echoes. Try it:
+
+  curl {url}/chat/completions -H 'content-type: application/json' \\
+    -d '{{"model": "demo", "messages": [{{"role": "user", "content": "Say this is a test"}}]}}'
+
+  from openai import OpenAI
+
+  client = OpenAI(base_url="{url}", api_key="none needed")
+  stream = client.chat.completions.create(
+      model="demo", messages=[{{"role": "user", "content": "Say this is a test"}}], stream=True
+  )
+  for chunk in stream:
+      print(chunk.choices[0].delta.content or "", end="", flush=True)
+
+Metrics: {admin}/metrics   Health: {admin}/readyz   Stop: Ctrl-C
+"""
 
 log = logging.getLogger("gateway")
 
@@ -69,14 +91,25 @@ class App:
         config = self.config
         self._listener, listen = await _bind(self._server, config.server.listen)
         self.base_url = f"{listen}/v1"
-        self._handler = self._composer.compose(config, self.base_url)
+        self._door = self._composer.compose(config, self.base_url)
         admin = Admin(self.metrics.registry(), lambda: self._not_ready, self._clock)
         self._admin_runner = web.AppRunner(admin.app(), access_log=None)
         await self._admin_runner.setup()
-        self._admin_listener, admin_listen = await _bind(self._admin_runner.server, config.admin.listen)
+        self._admin_listener, admin_listen = await _bind(
+            self._admin_runner.server, config.admin.listen
+        )
         self.admin_url = admin_listen
         self._took(config)
         self._not_ready = None
+
+    @property
+    def calls_in_flight(self) -> int:
+        """How many calls are in progress."""
+        return self._meter.in_flight
+
+    def held_bytes(self) -> list[int]:
+        """Return what is held of replies for each client that does not keep up, in bytes."""
+        return self._server.held_bytes()
 
     def announce(self) -> None:
         """Say what was read, where it listens and which upstreams it has."""
@@ -91,7 +124,7 @@ class App:
         try:
             loaded = self._load()
             self._check_restart(loaded.config)
-            self._handler = self._composer.compose(loaded.config, self.base_url)
+            self._door = self._composer.compose(loaded.config, self.base_url)
         except (ConfigError, StartError) as error:
             self.metrics.reloads.add(("failure",))
             self.metrics.reload_ok.set((), 0)
@@ -108,6 +141,7 @@ class App:
         if self._listener is not None:
             self._listener.close()
         self._server.close_idle()
+        log.info("stopping: %d calls in flight may end", self._meter.in_flight)
         try:
             await wait_until(
                 lambda: not self._meter.in_flight, self.config.server.shutdown_grace, self._clock
@@ -137,7 +171,7 @@ class App:
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.raw_path == "/healthz":
             return self._healthz(request)
-        return await self._handler.serve(request)
+        return await self._door.serve(request)
 
     def _healthz(self, request: web.BaseRequest) -> web.StreamResponse:
         body = b"draining\n" if self._not_ready else b"ok\n"
@@ -216,3 +250,41 @@ def _remove_stale_socket(path: str) -> None:
             probe.connect(path)
         except OSError:
             Path(path).unlink()
+
+
+def demo(listen: ListenAddress) -> int:
+    """Run a gateway before a built-in upstream until it is told to stop; return its exit code.
+
+    Raises StartError, and ConfigError for an address that others could reach: the demo needs no key.
+    """
+    listener = logs.start("info", "auto")
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_demo(listen))
+    finally:
+        listener.stop()
+    return 0
+
+
+async def _demo(listen: ListenAddress) -> None:
+    clock = SystemClock()
+    upstream = await demo_upstream.start("127.0.0.1", 0, clock, pace_ms=DEMO_PACE_MS)
+    chosen = isinstance(listen, TcpAddress) and listen.port == 0
+    environ = {
+        "GATEWAY_UPSTREAM_URL": f"{upstream.url}/v1",
+        "GATEWAY_LISTEN": str(listen),
+        **({"GATEWAY_ADMIN_LISTEN": "127.0.0.1:0"} if chosen else {}),
+    }
+
+    def read() -> Loaded:
+        return load(None, environ)
+
+    try:
+        app = App(read(), read, clock)
+        await app.start()
+        app.announce()
+        sys.stdout.write(DEMO_BANNER.format(url=app.base_url, admin=app.admin_url))
+        sys.stdout.flush()
+        await live(app, clock)
+    finally:
+        await upstream.aclose()

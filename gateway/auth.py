@@ -138,7 +138,9 @@ def permit_model(user: User, model: str | None) -> None:
         )
     if not may_use(user, model):
         raise PermissionDeniedError(
-            f"This API key may not use the model `{model[:200]}`.", code="model_not_found", param="model"
+            f"This API key may not use the model `{model[:200]}`.",
+            code="model_not_found",
+            param="model",
         )
 
 

@@ -68,11 +68,14 @@ def _upstreams(environ: Mapping[str, str]) -> Items:
     """Return the one upstream that the environment describes."""
     variables = ("GATEWAY_UPSTREAM_URL", "OPENAI_BASE_URL")
     source = next((name for name in variables if environ.get(name)), "OPENAI_API_KEY")
-    url = OPENAI_URL if source == "OPENAI_API_KEY" else environ[source]
-    values = {"name": _literal("openai", source), "base_url": _literal(url, source)}
-    if environ.get("OPENAI_API_KEY"):
-        values["api_key"] = _literal(environ["OPENAI_API_KEY"], "OPENAI_API_KEY")
-    origin = Origin(file=source)
+    key = environ.get("OPENAI_API_KEY")
+    values = {
+        "name": _literal("openai", source),
+        "base_url": _literal(environ[source] if source in variables else OPENAI_URL, source),
+    }
+    if key:
+        values["api_key"] = _literal(key, "OPENAI_API_KEY")
+    origin = Origin(file="OPENAI_API_KEY")
     return Items(origin=origin, items=(_table(values, origin),))
 
 

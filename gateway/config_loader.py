@@ -36,7 +36,7 @@ _PLAIN_TAGS = frozenset(
 )
 
 
-_QUOTED = re.compile(r"'[^'<]{3,}'")
+_QUOTED = re.compile(r"'([^']*)'")
 _CONFIG = section_of(Config)
 _KEYS = ListOf(item=section_of(Key))
 
@@ -131,12 +131,23 @@ def _read(path: Path, problems: Problems) -> Tree | None:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = None if mark is None else mark.line + 1
-        # What stands in quotes was written in the file, and may be a secret in the wrong place.
-        message = _QUOTED.sub("…", error.problem or error.context or "it cannot be parsed")
-        problems.add(replace(origin, line=line), "", f"not YAML: {message}")
+        problems.add(replace(origin, line=line), "", f"not YAML: {_without_words(error)}")
     except yaml.YAMLError:
         problems.add(origin, "", "not YAML: it holds a character that cannot be printed")
     return None
+
+
+def _without_words(error: yaml.MarkedYAMLError) -> str:
+    """Return what the parser says, without the file's own words: they may be a misplaced secret."""
+
+    def kept(quoted: re.Match[str]) -> str:
+        words = quoted[1]
+        return quoted[0] if len(words) <= 1 or words.startswith("<") else "…"
+
+    words = _QUOTED.sub(kept, error.problem or error.context or "it cannot be parsed")
+    # The brace of a reference ends YAML's own.
+    hint = "; within { } a ${NAME} stands in quotes" if words.endswith("but got '{'") else ""
+    return f"{words}{hint}"
 
 
 def _scalar(node: yaml.Node, origin: Origin) -> Scalar:

@@ -16,6 +16,12 @@ from gateway.config_types import HttpUrl, ListenAddress, TcpAddress, is_loopback
 _EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})  # noqa: S104  compared with, never bound
 _CREDENTIAL_HEADERS = frozenset({"authorization", "api-key"})
 _DIGEST_OF_NOTHING = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+# What to do about a problem that a variable causes.
+_ADVICE = {
+    "OPENAI_BASE_URL": "; OPENAI_BASE_URL is for your app; set GATEWAY_UPSTREAM_URL",
+    "OPENAI_API_KEY": "; set it, or GATEWAY_UPSTREAM_URL for another upstream,"
+    " or try `gateway demo`",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +37,8 @@ class Draft:
         nearest = path
         while nearest and nearest not in self.origins:
             nearest = parent(nearest)
-        self.problems.add(self.origins[nearest], path, message)
+        origin = self.origins[nearest]
+        self.problems.add(origin, path, message + _ADVICE.get(origin.file, ""))
 
 
 def check(draft: Draft, broken: AbstractSet[str]) -> None:
@@ -69,8 +76,16 @@ def _upstreams_stand_alone(draft: Draft) -> None:
 
 
 def _upstream_faults(upstream: Upstream) -> Iterator[tuple[str, str]]:
-    if (upstream.kind == "azure") != (upstream.api_version is not None):
-        yield "api_version", "goes with `kind: azure`, and that needs it"
+    if upstream.kind == "azure" and upstream.api_version is None:
+        yield "api_version", "`kind: azure` needs it, such as 2024-10-21"
+    if upstream.kind != "azure" and upstream.api_version is not None:
+        yield "api_version", "is for `kind: azure` alone"
+    if upstream.ca_file is not None and not upstream.ca_file.is_file():
+        yield "ca_file", f"there is no file {upstream.ca_file}"
+    yield from _credential_faults(upstream)
+
+
+def _credential_faults(upstream: Upstream) -> Iterator[tuple[str, str]]:
     own_credentials = sorted(_CREDENTIAL_HEADERS & upstream.headers.keys())
     if upstream.auth == "passthrough":
         if upstream.api_key is not None:
@@ -78,11 +93,9 @@ def _upstream_faults(upstream: Upstream) -> Iterator[tuple[str, str]]:
         if own_credentials:
             yield "headers", f"{own_credentials[0]} would replace the client's own key"
     elif upstream.api_key is None and not own_credentials and _is_openai(upstream.base_url):
-        yield "api_key", "OpenAI needs a key: `api_key: ${OPENAI_API_KEY}`"
+        yield "api_key", "OpenAI needs a key"
     elif upstream.api_key is not None and own_credentials:
         yield "headers", f"{own_credentials[0]} would replace `api_key`"
-    if upstream.ca_file is not None and not upstream.ca_file.is_file():
-        yield "ca_file", f"there is no file {upstream.ca_file}"
 
 
 def _is_openai(url: HttpUrl) -> bool:
@@ -94,10 +107,7 @@ def _upstreams_are_others(draft: Draft) -> None:
     for index, upstream in enumerate(draft.config.upstreams):
         if isinstance(listen, TcpAddress) and _leads_to(upstream.base_url, listen):
             path = f"{joined('upstreams', index)}.base_url"
-            message = f"this is the gateway itself, which listens on {listen}"
-            if draft.origins.get(path) == Origin(file="OPENAI_BASE_URL"):
-                message += ". OPENAI_BASE_URL is for your app; set GATEWAY_UPSTREAM_URL"
-            draft.wrong(path, message)
+            draft.wrong(path, f"this is the gateway itself, which listens on {listen}")
 
 
 def _leads_to(url: HttpUrl, listen: TcpAddress) -> bool:
@@ -114,8 +124,11 @@ def _passthrough_needs_no_keys(draft: Draft) -> None:
         return
     for index, upstream in enumerate(draft.config.upstreams):
         if upstream.auth == "passthrough":
-            message = "passthrough needs auth.mode none or open: keys of ours mean nothing there"
-            draft.wrong(f"{joined('upstreams', index)}.auth", message)
+            draft.wrong(
+                f"{joined('upstreams', index)}.auth",
+                "passthrough needs auth.mode none or open:"
+                " in mode keys, clients send the gateway's keys",
+            )
 
 
 def _models_lead_somewhere(draft: Draft) -> None:

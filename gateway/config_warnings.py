@@ -1,6 +1,6 @@
 """What a configuration allows and its owner may come to regret: told, never refused."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 
 from gateway.config import Config, Upstream
@@ -68,3 +68,19 @@ def _keys(config: Config, today: date) -> Iterator[str]:
     for index, key in enumerate(auth.keys):
         if key.expires is not None and key.expires <= today:
             yield f"{joined('auth.keys', index)}: {key.user}'s key expired on {key.expires}"
+
+
+def unlisted(config: Config, listed: Mapping[str, frozenset[str] | None]) -> Iterator[str]:
+    """Yield a line for each target whose upstream, by name in `listed`, does not list its model."""
+    for name, model in config.models.items():
+        for index, target in enumerate(model.targets):
+            models = listed.get(target.upstream)
+            wanted = target.model or name
+            # A glob stands for whatever the client says.
+            if models is not None and wanted not in models and not _is_glob(wanted):
+                place = joined(f"{joined('models', name)}.targets", index)
+                yield f"{place}: {target.upstream} does not list {wanted}"
+
+
+def _is_glob(name: str) -> bool:
+    return any(sign in name for sign in "*?[")

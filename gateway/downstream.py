@@ -3,13 +3,13 @@
 Nothing here knows what the bytes mean.
 """
 
-import asyncio
 import email.utils
 from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 from typing import Protocol, cast
 
 from aiohttp import StreamReader, web
+from aiohttp.http import HttpProcessingError
 
 from gateway.deadlines import Deadline, Deadlines
 from gateway.errors import GatewayError, InvalidRequestError
@@ -48,6 +48,14 @@ def error_reply(error: GatewayError, headers: Headers, *, close: bool) -> tuple[
     if close:
         fields.append((b"connection", b"close"))
     return head_bytes(error.status, tuple(fields)), body
+
+
+class SlowBodyError(Exception):
+    """A request's body did not come within its deadline."""
+
+
+class BadFramingError(Exception):
+    """The rest of a request's body breaks HTTP's framing."""
 
 
 class RawReply(web.StreamResponse):
@@ -150,11 +158,11 @@ class Downstream:
             if len(body) > max_bytes:
                 raise too_large(max_bytes)
             return body
+        deadline = self._deadlines.watch(timeout_seconds, self._body_too_slow)
         try:
-            async with asyncio.timeout(timeout_seconds):
-                return await self._read_all(content, max_bytes)
-        except TimeoutError:
-            raise _too_slow() from None
+            return await self._read_all(content, max_bytes)
+        finally:
+            deadline.drop()
 
     async def _read_all(self, content: StreamReader, max_bytes: int) -> bytes:
         pieces = []
@@ -174,17 +182,20 @@ class Downstream:
         content = self._request.content
         size = 0
         while True:
+            deadline = self._deadlines.watch(gap_seconds, self._body_too_slow)
             try:
-                async with asyncio.timeout(gap_seconds):
-                    piece = await _read_some(content)
-            except TimeoutError:
-                raise _too_slow() from None
+                piece = await _read_some(content)
+            finally:
+                deadline.drop()
             if not piece:
                 return
             size += len(piece)
             if size > max_bytes:
                 raise too_large(max_bytes)
             yield piece
+
+    def _body_too_slow(self) -> None:
+        self._request.content.set_exception(SlowBodyError())
 
     def announced_length(self) -> int | None:
         """Return the request's Content-Length in bytes, None where it has none."""
@@ -202,7 +213,9 @@ class Downstream:
         """Write a whole reply, head and body, that is ready as it stands."""
         self._write(data)
 
-    def start(self, status: int, reason: bytes | None, headers: Headers, length: int | None) -> None:
+    def start(
+        self, status: int, reason: bytes | None, headers: Headers, length: int | None
+    ) -> None:
         """Write the head of a reply whose body comes in pieces; `length` None: framed by us."""
         framing: list[tuple[bytes, bytes]] = []
         if length is not None:
@@ -261,6 +274,11 @@ class Downstream:
         self._producer = self._flow.on_pause = self._flow.on_resume = None
         self._drop_stall()
 
+    @property
+    def paused(self) -> bool:
+        """Whether the client does not keep up."""
+        return self._flow.writing_paused
+
     async def drained(self) -> None:
         """Return when the client has taken what was written, up to the connection's own buffer."""
         await self._request.writer.drain()
@@ -300,10 +318,14 @@ class Downstream:
 
 
 async def _read_some(content: StreamReader) -> bytes:
+    """Return the next bytes of a body, empty at its end."""
     try:
         return await content.readany()
-    except Exception as error:
-        # Bad chunks, by several names; a connection that went away cancels the call instead.
+    except SlowBodyError:
+        raise InvalidRequestError(
+            "The request's body did not arrive in time.", code="request_timeout", status=408
+        ) from None
+    except (BadFramingError, HttpProcessingError, web.RequestPayloadError) as error:
         raise InvalidRequestError(
             "The request's body breaks HTTP's framing.", code="invalid_http"
         ) from error
@@ -315,10 +337,4 @@ def too_large(max_bytes: int) -> InvalidRequestError:
         f"The request is too large: at most {max_bytes} bytes are accepted.",
         code="request_too_large",
         status=413,
-    )
-
-
-def _too_slow() -> InvalidRequestError:
-    return InvalidRequestError(
-        "The request's body did not arrive in time.", code="request_timeout", status=408
     )

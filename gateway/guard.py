@@ -52,10 +52,9 @@ class Guard:
         return ()
 
     @staticmethod
-    def preflight(cors: Headers, requested_headers: bytes | None) -> Headers:
-        """Return the headers that answer a preflight of a listed origin (Fetch standard, CORS protocol)."""
+    def preflight(requested_headers: bytes) -> Headers:
+        """Return what answers a preflight of a listed origin, beside its own (Fetch standard, CORS protocol)."""
         return (
-            *cors,
             (b"access-control-allow-methods", ALLOWED_METHODS),
             (b"access-control-allow-headers", requested_headers or b"authorization, content-type"),
             (b"access-control-max-age", b"600"),

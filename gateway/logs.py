@@ -3,12 +3,13 @@
 Nothing of a prompt, an answer or a key is ever logged: callers pass fields by name, and control characters are escaped.
 """
 
+import contextlib
 import json
 import logging
 import queue
 import sys
-import time
 from logging.handlers import QueueHandler, QueueListener
+from time import gmtime  # noqa: TID251 - how a stamp is written, not what time it is
 from typing import TextIO
 
 # Lines that wait for a slow stderr; above that they are dropped rather than held.
@@ -57,10 +58,8 @@ class _DroppingQueueHandler(QueueHandler):
 
     def enqueue(self, record: logging.LogRecord) -> None:
         """Take a line without waiting."""
-        try:
+        with contextlib.suppress(queue.Full):
             self.queue.put_nowait(record)
-        except queue.Full:
-            pass
 
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
         """Leave the record as it is: it stays within this process, and is formatted by the thread."""
@@ -84,7 +83,7 @@ def start(level: str, style: str, stream: TextIO | None = None) -> QueueListener
         style = "text" if target is not None and target.isatty() else "json"
     handler = _QuietStreamHandler(target)
     formatter = TextFormatter() if style == "text" else JsonFormatter()
-    formatter.converter = time.gmtime
+    formatter.converter = gmtime
     handler.setFormatter(formatter)
     waiting: queue.Queue[logging.LogRecord] = queue.Queue(MAX_WAITING_LINES)
     listener = QueueListener(waiting, handler)

@@ -19,7 +19,20 @@ from prometheus_client.core import (
 from gateway import __version__
 
 OTHER = "other"
-_OVERHEAD_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+_OVERHEAD_BUCKETS = (
+    0.0001,
+    0.00025,
+    0.0005,
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    1.0,
+)
 
 Labels = tuple[str, ...]
 
@@ -173,9 +186,7 @@ class Metrics:
         self.reloads = Counter(
             "gateway_config_reloads_total", "Reloads of the configuration.", ("outcome",)
         )
-        self.in_flight = Gauge(
-            "gateway_requests_in_flight", "Calls in progress.", ("endpoint",)
-        )
+        self.in_flight = Gauge("gateway_requests_in_flight", "Calls in progress.", ("endpoint",))
         self.upstream_up = Gauge(
             "gateway_upstream_up",
             "1 where an upstream and model is asked in its turn, 0 while it cools down.",

@@ -95,10 +95,13 @@ class Router:
         """Note that `target` answered."""
         self._health.pop((target.upstream, target.model), None)
 
-    def up(self) -> Mapping[tuple[str, str | None], bool]:
-        """Return of each upstream and model that failed lately whether it is asked in its turn."""
+    def up(self) -> Mapping[tuple[str, ...], float]:
+        """Return 1 for each upstream and model that is asked in its turn though it failed lately, 0 while it cools."""
         now = self.clock.monotonic()
-        return {key: health.cool_until <= now for key, health in self._health.items()}
+        return {
+            (upstream, model or ""): float(health.cool_until <= now)
+            for (upstream, model), health in self._health.items()
+        }
 
     def _cooling(self, target: Target, now: float) -> bool:
         health = self._health.get((target.upstream, target.model))
@@ -119,7 +122,9 @@ class Router:
                 else Target(upstream=target.upstream, model=model, weight=target.weight)
                 for target in self._shuffled(route.targets)
             ]
-        return [Target(upstream=u.name, model=model) for u in self.upstreams if self._takes(u, model)]
+        return [
+            Target(upstream=u.name, model=model) for u in self.upstreams if self._takes(u, model)
+        ]
 
     def _takes(self, upstream: UpstreamRoute, model: str) -> bool:
         if upstream.models is not None:

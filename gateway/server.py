@@ -15,7 +15,7 @@ from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import LineTooLong
 
 from gateway.deadlines import Deadline, Deadlines
-from gateway.downstream import RawReply, error_reply
+from gateway.downstream import BadFramingError, RawReply, error_reply
 from gateway.errors import GatewayError, InternalError, InvalidRequestError
 from gateway.types import Headers
 
@@ -30,10 +30,6 @@ _SILENT.addHandler(logging.NullHandler())
 _SILENT.propagate = False
 
 Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-
-
-class BadFramingError(Exception):
-    """The rest of a request's body breaks HTTP's framing."""
 
 
 class ClientConnection(web.RequestHandler):
@@ -216,6 +212,11 @@ class DataServer(web.Server):
             else:
                 connection.close()
 
+    def held_bytes(self) -> list[int]:
+        """Return the size of what waits to be taken by each client, in bytes."""
+        transports = [c.transport for c in self.connections if c.transport is not None]
+        return [transport.get_write_buffer_size() for transport in transports]
+
     def abort_all(self) -> None:
         """Cut every connection: what is not whole by now must not look whole."""
         for connection in self.connections:
@@ -232,6 +233,4 @@ class DataServer(web.Server):
     ) -> web.BaseRequest:
         if isinstance(protocol, ClientConnection):
             protocol.begin(payload)
-        return web.BaseRequest(
-            message, payload, protocol, writer, task, asyncio.get_running_loop()
-        )
+        return web.BaseRequest(message, payload, protocol, writer, task, asyncio.get_running_loop())

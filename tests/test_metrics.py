@@ -42,7 +42,13 @@ def test_label_values_are_bounded() -> None:
     label = Bounded(2)
     label.admit(["a", "b", "c"])
 
-    assert [label(name) for name in ("a", "b", "c", "hostile", None)] == ["a", "b", OTHER, OTHER, OTHER]
+    assert [label(name) for name in ("a", "b", "c", "hostile", None)] == [
+        "a",
+        "b",
+        OTHER,
+        OTHER,
+        OTHER,
+    ]
 
 
 def test_hostile_values_cannot_break_the_format() -> None:

@@ -111,7 +111,7 @@ def test_a_failing_target_cools_down_and_comes_back() -> None:
 
     assert routes.targets("m") == (second, first)
     assert routes.targets("other")[0] == target("a", "other")
-    assert routes.up() == {("a", "m"): False}
+    assert routes.up() == {("a", "m"): 0.0}
     clock.advance(15)
     assert routes.targets("m") == (first, second)
 

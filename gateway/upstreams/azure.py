@@ -41,5 +41,9 @@ class AzureUpstream:
         if target.model is not None:
             path = f"/deployments/{quote(target.model, safe='')}{path}"
         kept = [pair for pair in query.split("&") if pair and not pair.startswith("api-version=")]
-        prefix = self.base.prefix if self.base.prefix.endswith("/openai") else f"{self.base.prefix}/openai"
+        prefix = (
+            self.base.prefix
+            if self.base.prefix.endswith("/openai")
+            else f"{self.base.prefix}/openai"
+        )
         return f"{prefix}{path}?{'&'.join([*kept, f'api-version={quote(self.api_version)}'])}"

@@ -1,5 +1,7 @@
 """The `model` field of an upload, found on its way."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,7 +41,7 @@ def test_the_model_is_found_at_every_split(cuts: list[int]) -> None:
     """However the body is cut, the model is found, and nothing in a file is taken for it."""
     reader = ModelField(b"xYz")
     edges = [0, *sorted(cuts), len(BODY)]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         reader.feed(BODY[start:end])
 
     assert reader.seen == ["whisper-1"]

@@ -1,7 +1,4 @@
-"""Writes docs/configuration.md and config.schema.json from the configuration's dataclasses.
-
-Run as `python -m scripts.configuration_docs` from the repository's root.
-"""
+"""Writes docs/configuration.md and config.schema.json from the configuration's dataclasses: `make docs`."""
 
 import json
 from collections.abc import Iterator
