@@ -15,8 +15,9 @@ from gateway.types import Call, Headers, Output, Usage
 
 __all__ = ["ReplyError", "Transcript"]
 
-# How much is gathered before it is looked at.
+# How much is gathered before it is looked at, and what each piece adds to its own bytes.
 BATCH_BYTES = 16 * 1024
+PIECE_BYTES = 64
 
 
 class Transcript:
@@ -79,7 +80,7 @@ class Transcript:
     def feed(self, data: bytes) -> None:
         """Note the next bytes of the body, as they came."""
         self._gathered.append(data)
-        self._gathered_bytes += len(data)
+        self._gathered_bytes += len(data) + PIECE_BYTES
         if self._gathered_bytes > BATCH_BYTES:
             self._look()
 
