@@ -4,10 +4,12 @@
 was not installed is noticed.
 """
 
+import asyncio
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Mapping
 
 import pytest
+import uvloop
 
 # Asserts outside of test files hold under `python -O` too, and say what they compared.
 pytest.register_assert_rewrite("tests.support")
@@ -46,3 +48,8 @@ def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
         why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         report.outcome = "failed"
         report.longrepr = f"skipped, and GATEWAY_NO_SKIP is set: {why}"
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run every test on the loop that production runs on."""
+    return {"uvloop": uvloop.new_event_loop}

@@ -1,0 +1,120 @@
+"""The journey of one call, top to bottom: start reading here.
+
+`Handler.journey` is the whole of it in order; what each step means lives in the part that it names.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from aiohttp import web
+
+from gateway.auth import Authenticator, credential, permit_model, unknown_model
+from gateway.catalog import ASK_AGAIN_SECONDS, FRESH_SECONDS, Catalog
+from gateway.clock import Clock
+from gateway.copying import Copying
+from gateway.downstream import Downstream
+from gateway.endpoints import MODEL, MODELS, Endpoint
+from gateway.headers import upward
+from gateway.intake import Intake
+from gateway.relay import Peer, Relay
+from gateway.replies import own_fields, send
+from gateway.routing import Router
+from gateway.transcript import Transcript
+from gateway.types import Call, Headers, Record, Target, User
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handler:
+    """Carries calls from clients to upstreams and their replies back, through the parts of one configuration."""
+
+    auth: Authenticator
+    intake: Intake
+    router: Router
+    catalog: Catalog
+    relay: Relay
+    copying: Copying
+    clock: Clock
+    end_user_header: bytes | None
+    # A sole upstream that takes everything lists its models itself.
+    relay_models: bool
+
+    async def journey(
+        self,
+        endpoint: Endpoint,
+        request: web.BaseRequest,
+        target: str,
+        down: Downstream,
+        record: Record,
+    ) -> None:
+        """Carry one call to an upstream and its reply back, or raise a GatewayError."""
+        key = credential(request.raw_headers)
+        user = record.user = self.auth.identify(key)  # 401: before the body is read
+        self.auth.permit_endpoint(  # 403
+            user, request.method, "/v1" + target.partition("?")[0], shareable=endpoint.shareable
+        )
+        if endpoint in (MODELS, MODEL) and not self.relay_models:
+            await self._list_models(endpoint, target, user, down, record)
+            return
+        await down.expect()  # 417
+        call = record.call = await self.intake.read(  # 400, 408, 413, 415
+            endpoint, request, target, key, down, record
+        )
+        if endpoint.names_model or call.model is not None:
+            permit_model(user, call.model)  # 403
+        targets = await self._targets(call)  # 404
+        answer = await self.relay.open(call, targets, self._upward(call, record), record)  # 50x
+        transcript = Transcript.of(call, answer.reply.headers)
+        try:
+            fields = own_fields(record, answer.reply.headers, self.clock)
+            await self.copying.copy(
+                answer, down, transcript, record, fields, head_only=call.method == "HEAD"
+            )
+        finally:  # also when the client leaves
+            record.usage = transcript.usage()
+            record.status = answer.reply.status
+
+    async def _targets(self, call: Call) -> tuple[Target, ...]:
+        """Return where the call may go, asking the upstreams for their lists where a name is new."""
+        targets = self.router.targets(call.model)
+        if not targets:
+            await self.catalog.refresh(self.router.names, max_age_seconds=ASK_AGAIN_SECONDS)
+            targets = self.router.targets(call.model)
+        if not targets:
+            raise unknown_model(call.model or "")
+        return targets
+
+    async def _list_models(
+        self, endpoint: Endpoint, target: str, user: User, down: Downstream, record: Record
+    ) -> None:
+        """Answer which models this caller may use, from what is configured and what is listed."""
+        await self.catalog.refresh(self.router.names, max_age_seconds=FRESH_SECONDS)
+        if endpoint is MODELS:
+            body = self.catalog.listing(user)
+        else:
+            name = unquote(target.partition("?")[0].removeprefix("/models/"))
+            one = self.catalog.one(user, name)
+            if one is None:
+                raise unknown_model(name)
+            body = one
+        send(down, record, self.clock, 200, ((b"content-type", b"application/json"),), body)
+
+    def _upward(self, call: Call, record: Record) -> Callable[[Peer], Headers]:
+        """Return what gives the headers that may cross to a peer, filtered once for each kind of key."""
+        own: Headers = ((b"x-request-id", record.request_id.encode()),)
+        done: dict[bool, Headers] = {}
+
+        def crossing_to(peer: Peer) -> Headers:
+            crossing = done.get(peer.passthrough)
+            if crossing is None:
+                crossing = done[peer.passthrough] = (
+                    *upward(
+                        call.headers,
+                        own_key=not peer.passthrough,
+                        end_user_header=self.end_user_header,
+                    ),
+                    *own,
+                )
+            return crossing
+
+        return crossing_to

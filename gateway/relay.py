@@ -1,0 +1,255 @@
+"""Asking upstreams: one after the other, with retries and fallbacks, until one gives an answer worth relaying.
+
+Nothing has reached the client while this goes on; `copying.py` does what follows. An upstream's failure is mapped to
+what a client may read here and nowhere else.
+"""
+
+import logging
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Protocol
+
+from gateway.clock import Clock
+from gateway.errors import (
+    UpstreamConnectError,
+    UpstreamConnectTimeoutError,
+    UpstreamError,
+    UpstreamFailedError,
+    UpstreamTimeoutError,
+)
+from gateway.transport import Transport, UpstreamReply
+from gateway.types import Call, Headers, Record, Target, Upload
+from gateway.upstreams import Upstream
+
+# The wait before another try of the same target doubles from here.
+BACKOFF_SECONDS = 0.05
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peer:
+    """One upstream as the relay uses it."""
+
+    upstream: Upstream
+    transport: Transport
+    # The client's own key goes up instead of one of ours.
+    passthrough: bool
+    retries: int
+    retry_on: frozenset[str]
+    first_byte_seconds: float
+    idle_seconds: float
+    # What must never come back: the key that we send. Empty: none.
+    secret: bytes = field(repr=False)
+
+
+class Health(Protocol):
+    """Where the outcome of a try is noted; and what makes a target come last for a while."""
+
+    def failed(self, target: Target) -> None:
+        """Note a failure."""
+
+    def answered(self, target: Target) -> None:
+        """Note an answer."""
+
+
+class Counters(Protocol):
+    """What the relay counts as it goes."""
+
+    def upstream_asked(self, upstream: str, status: str) -> None:
+        """Count a try and how it ended: a status, or the name of a failure."""
+
+    def retried(self, upstream: str, reason: str) -> None:
+        """Count another try of the same target."""
+
+    def fell_back(self, model: str | None, source: str, to: str) -> None:
+        """Count a step to the next target."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """An upstream's reply whose head is there, and who gave it."""
+
+    reply: UpstreamReply
+    peer: Peer
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A try that gave nothing to relay."""
+
+    reason: str
+    error: UpstreamFailedError
+
+
+class Relay:
+    """Asks upstreams in a call's name."""
+
+    def __init__(
+        self, peers: Mapping[str, Peer], health: Health, counters: Counters, clock: Clock
+    ) -> None:
+        self._peers = peers
+        self._health = health
+        self._counters = counters
+        self._clock = clock
+
+    async def open(
+        self,
+        call: Call,
+        targets: Sequence[Target],
+        upward: Callable[[Peer], Headers],
+        record: Record,
+    ) -> Answer:
+        """Ask `targets` in turn and return the first answer that is worth relaying.
+
+        `upward` gives the client's headers that may cross to a peer. All tries and waits end within the first
+        target's `first_byte_seconds`. Raises UpstreamFailedError when there is no answer at all.
+        """
+        until = self._clock.monotonic() + self._peers[targets[0].upstream].first_byte_seconds
+        failure: Failure | None = None
+        for position, target in enumerate(targets):
+            last = position == len(targets) - 1
+            outcome = await self._try_target(call, target, upward, record, until, last=last)
+            if isinstance(outcome, Answer):
+                return outcome
+            failure = outcome
+            if last or not _may_go_on(call, failure.reason) or self._clock.monotonic() >= until:
+                break
+            self._counters.fell_back(call.model, target.upstream, targets[position + 1].upstream)
+        if failure is None:
+            raise ValueError("a call needs a target")
+        raise failure.error
+
+    async def _try_target(
+        self,
+        call: Call,
+        target: Target,
+        upward: Callable[[Peer], Headers],
+        record: Record,
+        until: float,
+        *,
+        last: bool,
+    ) -> Answer | Failure:
+        peer = self._peers[target.upstream]
+        for attempt in range(peer.retries + 1):
+            outcome = await self._try_once(call, target, peer, upward(peer), record, until)
+            reason = outcome.reason if isinstance(outcome, Failure) else _reason(outcome)
+            if reason is None:
+                return outcome
+            left = until - self._clock.monotonic()
+            pause = BACKOFF_SECONDS * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311 - jitter, no secret
+            again = attempt < peer.retries and reason in peer.retry_on and _may_go_on(call, reason)
+            if not again or left <= pause:
+                return _settle_for(outcome, call, reason, last=last or left <= 0)
+            if isinstance(outcome, Answer):
+                outcome.reply.abort()
+            self._counters.retried(target.upstream, reason)
+            await self._clock.sleep(pause)
+        raise AssertionError("unreachable")
+
+    async def _try_once(
+        self,
+        call: Call,
+        target: Target,
+        peer: Peer,
+        headers: Headers,
+        record: Record,
+        until: float,
+    ) -> Answer | Failure:
+        record.target = target
+        record.attempts += 1
+        request = peer.upstream.request(call, target, headers)
+        asked = self._clock.monotonic()
+        try:
+            reply = await peer.transport.open(request, first_byte_seconds=max(0.001, until - asked))
+        except UpstreamError as error:
+            log.warning("upstream %s: %s", target.upstream, error)
+            failure = failure_of(error)
+            self._counters.upstream_asked(target.upstream, failure.reason)
+            self._health.failed(target)
+            return failure
+        finally:
+            record.head_at = self._clock.monotonic()
+            record.waited_seconds += record.head_at - asked
+        self._counters.upstream_asked(target.upstream, str(reply.status))
+        if reply.status in (502, 503, 504):
+            self._health.failed(target)
+        else:
+            self._health.answered(target)
+        return Answer(reply=reply, peer=peer, target=target)
+
+
+def _may_go_on(call: Call, reason: str) -> bool:
+    """Return whether another try may follow: nothing may be created or charged twice."""
+    if reason == "connect":
+        return True
+    if isinstance(call.body, Upload):
+        return False
+    return call.repeatable or reason in ("429", "401")
+
+
+def _reason(answer: Answer) -> str | None:
+    """Return why an answer is worth another try or target, None where it is what the client gets."""
+    status = answer.reply.status
+    if status == HTTPStatus.UNAUTHORIZED:
+        return None if answer.peer.passthrough else "401"
+    reason = str(status)
+    return reason if reason == "429" or reason in answer.peer.retry_on else None
+
+
+def _settle_for(
+    outcome: Answer | Failure, call: Call, reason: str, *, last: bool
+) -> Answer | Failure:
+    """Return what a target's tries come to: an answer that nobody can better is relayed as it is.
+
+    Only a refusal of *our* key is never shown to the client.
+    """
+    if isinstance(outcome, Failure):
+        return outcome
+    if reason == "401":
+        outcome.reply.abort()
+        return Failure(reason, _auth_failed())
+    if last or not _may_go_on(call, reason):
+        return outcome
+    outcome.reply.abort()
+    return Failure(reason, protocol_error())
+
+
+def failure_of(error: UpstreamError) -> Failure:
+    """Map what a transport says to what a client may read."""
+    if isinstance(error, UpstreamConnectTimeoutError):
+        return Failure("connect", _too_slow())
+    if isinstance(error, UpstreamConnectError):
+        unreachable = UpstreamFailedError(
+            "The upstream could not be reached.", code="upstream_unreachable"
+        )
+        return Failure("connect", unreachable)
+    if isinstance(error, UpstreamTimeoutError):
+        return Failure("504", _too_slow())
+    return Failure("502", protocol_error())
+
+
+def _too_slow() -> UpstreamFailedError:
+    return UpstreamFailedError(
+        "The upstream did not answer in time.",
+        code="upstream_timeout",
+        status=HTTPStatus.GATEWAY_TIMEOUT,
+    )
+
+
+def protocol_error() -> UpstreamFailedError:
+    """Return what a client reads of a reply that broke off or cannot be read."""
+    return UpstreamFailedError(
+        "The upstream's reply broke off or could not be read.", code="upstream_protocol_error"
+    )
+
+
+def _auth_failed() -> UpstreamFailedError:
+    return UpstreamFailedError(
+        "The upstream refused the gateway's own API key.",
+        code="upstream_auth_failed",
+        headers={"x-should-retry": "false"},
+    )
