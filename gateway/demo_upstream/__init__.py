@@ -59,7 +59,8 @@ async def start(host: str, port: int, clock: Clock, *, pace_ms: float = 0) -> De
         handler_cancellation=True,
         max_line_size=MAX_HEADER_BYTES,
         max_field_size=MAX_HEADER_BYTES,
-        shutdown_timeout=0,
+        # Closing cuts at once; 0 would wait for ever.
+        shutdown_timeout=0.01,
     )
     await runner.setup()
     try:
