@@ -18,9 +18,7 @@ MAX_INTERIM_REPLIES = 16
 MAX_UNSEEN_BYTES = 65_536
 
 # llhttp takes RTSP, HTTP/0.9 and HTTP/2.0, statuses of 000 and 600, and control characters in the reason.
-_STATUS_LINE = re.compile(
-    rb"HTTP/1\.(?P<minor>[01]) (?P<status>[1-5][0-9]{2})(?: (?P<reason>[\t\x20-\x7e\x80-\xff]*))?\r\n"
-)
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?\r\n")
 _PROTOCOL = b"HTTP/1."
 # The fields that say how the message is framed and what becomes of its connection.
 _FRAMING_FIELDS = frozenset({b"connection", b"content-length", b"keep-alive", b"transfer-encoding"})
@@ -33,49 +31,31 @@ class ReplyParser:
     After `feed` or `ended` raised, it is of no more use.
     """
 
-    __slots__ = (
-        "_body_left",
-        "_chunked",
-        "_fields",
-        "_head",
-        "_interim",
-        "_llhttp",
-        "_method",
-        "_pieces",
-        "_unseen_bytes",
-        "complete",
-        "head_done",
-        "headers",
-        "keepalive_seconds",
-        "keeps_alive",
-        "length_bytes",
-        "reason",
-        "status",
-        "surplus",
-    )
+    # Of the class until they change: a parser is made for each reply.
+    status = 0
+    reason = b""
+    headers: Headers = ()
+    # 0 where no body can follow; None: chunked, or it ends with the connection.
+    length_bytes: int | None = None
+    head_done = False
+    complete = False
+    # Something came after the reply's end: nobody asked for it.
+    surplus = False
+    # Whether another request may follow on the connection, and how long its server will wait for one.
+    keeps_alive = False
+    keepalive_seconds: int | None = None
+    _head = b""
+    _interim = 0
+    _chunked = False
+    _body_left = 0
+    _unseen_bytes = 0
 
     def __init__(self, method: str) -> None:
-        self.status = 0
-        self.reason = b""
-        self.headers: Headers = ()
-        # 0 where no body can follow; None: chunked, or it ends with the connection.
-        self.length_bytes: int | None = None
-        self.head_done = False
-        self.complete = False
-        # Something came after the reply's end: nobody asked for it.
-        self.surplus = False
-        # Whether another request may follow on the connection, and how long its server will wait for one.
-        self.keeps_alive = False
-        self.keepalive_seconds: int | None = None
         self._method = method
-        self._llhttp = httptools.HttpResponseParser(self)
-        self._head = b""
+        # The two hold each other: let go of as soon as it is of no more use, it costs the collector nothing.
+        self._llhttp: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
         self._fields: list[tuple[bytes, bytes]] = []
-        self._interim = 0
-        self._chunked = False
-        self._body_left = 0
         self._pieces: list[bytes] = []
-        self._unseen_bytes = 0
 
     def feed(self, data: memoryview) -> bytes:
         """Take the next bytes of the connection and return those of the body among them.
@@ -113,67 +93,83 @@ class ReplyParser:
             known = len(self._head)
             self._head += data
             end = self._head.find(b"\r\n\r\n", max(0, known - 3)) + 4
-            whole = end >= 4
-            if (end if whole else len(self._head)) > MAX_HEAD_BYTES:
-                raise UpstreamProtocolError("its head is too long")
-            if not self._head.startswith(_PROTOCOL[: len(self._head)]):
-                raise UpstreamProtocolError("it is not HTTP/1")
-            taken = end - known if whole else len(data)
-            self._run(data[:taken])
-            data = data[taken:]
-            if whole:
-                self._head = self._head[:end]
-                self._judge_head()
+            if end < 4:
+                self._check_start(len(self._head))
+                self._run(data)
+                return data[:0]
+            self._check_start(end)
+            self._run(data[: end - known])
+            self._judge_head()
+            data = data[end - known :]
         return data
+
+    def _check_start(self, length_bytes: int) -> None:
+        if length_bytes > MAX_HEAD_BYTES:
+            raise UpstreamProtocolError("its head is too long")
+        if not self._head.startswith(_PROTOCOL[:length_bytes]):
+            raise UpstreamProtocolError("it is not HTTP/1")
 
     def _judge_head(self) -> None:
         line = _STATUS_LINE.match(self._head)
         if line is None:
             raise UpstreamProtocolError("its status line is not HTTP/1's")
-        self.status = int(line["status"])
+        minor, status, reason = line.groups()
+        self.status = int(status)
+        self._head = b""
         if self.status < 200:
             self._skip_interim()
             return
-        self.reason = line["reason"] or b""
+        self.reason = reason or b""
         self.headers = tuple(self._fields)
-        self._judge_framing(http10=line["minor"] == b"0")
-        self._head = b""
+        framing = self._framing()
+        http10 = minor == b"0"
+        self._judge_length(framing, http10=http10)
+        self._judge_connection(framing, http10=http10)
         self.head_done = True
+        if not self._chunked:
+            self._llhttp = None
 
     def _skip_interim(self) -> None:
         self._interim += 1
         if self.status == 101 or self._interim > MAX_INTERIM_REPLIES:
             raise UpstreamProtocolError("an interim reply came that was not asked for")
-        self._head = b""
         self._fields.clear()
         self._llhttp = httptools.HttpResponseParser(self)
 
-    def _judge_framing(self, *, http10: bool) -> None:
-        """Decide how long the body is (RFC 9112, 6.3), and what becomes of the connection (9.3)."""
-        framing: dict[bytes, list[bytes]] = {}
+    def _framing(self) -> dict[bytes, bytes]:
+        """Return the fields that frame the message; two of a name are one list (RFC 9110, 5.3)."""
+        framing: dict[bytes, bytes] = {}
         for name, value in self.headers:
             lower = name.lower()
             if lower in _FRAMING_FIELDS:
-                framing.setdefault(lower, []).append(value.strip().lower())
-        lengths = framing.get(b"content-length", [])
-        codings = framing.get(b"transfer-encoding", [])
-        if codings and (lengths or http10 or codings != [b"chunked"]):
+                framing[lower] = b"%b,%b" % (framing[lower], value) if lower in framing else value
+        return framing
+
+    def _judge_length(self, framing: dict[bytes, bytes], *, http10: bool) -> None:
+        """Decide how long the body is (RFC 9112, 6.3)."""
+        length = framing.get(b"content-length")
+        coding = framing.get(b"transfer-encoding")
+        if coding is not None and (length is not None or http10 or coding.lower() != b"chunked"):
             raise UpstreamProtocolError("its framing is ambiguous")
-        if len(lengths) > 1 or not all(length.isdigit() for length in lengths):
+        if length is not None and not length.isdigit():
             raise UpstreamProtocolError("its length is ambiguous")
         if self._method == "HEAD" or self.status in (204, 304):
             self.length_bytes = 0
-        else:
-            self._chunked = bool(codings)
-            self.length_bytes = int(lengths[0]) if lengths else None
-        self._body_left = self.length_bytes or 0
+        elif coding is not None:
+            self._chunked = True
+        elif length is not None:
+            self.length_bytes = self._body_left = int(length)
         self.complete = self.length_bytes == 0
-        ends_with_connection = not self._chunked and self.length_bytes is None
-        options = b",".join(framing.get(b"connection", ())).split(b",")
-        closes = b"close" in [option.strip() for option in options]
-        self.keeps_alive = not (http10 or closes or ends_with_connection)
-        hint = _KEEP_ALIVE_TIMEOUT.search(b",".join(framing.get(b"keep-alive", ())))
-        self.keepalive_seconds = int(hint[1]) if hint else None
+
+    def _judge_connection(self, framing: dict[bytes, bytes], *, http10: bool) -> None:
+        """Decide whether the connection stays (RFC 9112, 9.3)."""
+        self.keeps_alive = not http10 and (self._chunked or self.length_bytes is not None)
+        if b"connection" in framing:
+            options = framing[b"connection"].lower().split(b",")
+            self.keeps_alive &= b"close" not in [option.strip() for option in options]
+        if b"keep-alive" in framing:
+            hint = _KEEP_ALIVE_TIMEOUT.search(framing[b"keep-alive"].lower())
+            self.keepalive_seconds = int(hint[1]) if hint else None
 
     # The body
 
@@ -197,11 +193,14 @@ class ReplyParser:
         self._unseen_bytes = 0 if body else self._unseen_bytes + len(data)
         if self._unseen_bytes > MAX_UNSEEN_BYTES:
             raise UpstreamProtocolError("its chunk extensions or its trailer are too long")
-        if self.complete and not _ends_a_message(data):
-            self.surplus = True
+        if self.complete:
+            self._llhttp = None
+            self.surplus = self.surplus or not _ends_a_message(data)
         return body
 
     def _run(self, data: memoryview) -> None:
+        if self._llhttp is None:
+            raise UpstreamProtocolError("it cannot be read any more")
         try:
             self._llhttp.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
@@ -214,7 +213,7 @@ class ReplyParser:
     def on_header(self, name: bytes, value: bytes) -> None:
         """Note a field of the head; those of a trailer are dropped."""
         if not self.head_done:
-            self._fields.append((name, value))
+            self._fields.append((name, value.rstrip(b" \t")))
 
     def on_body(self, data: bytes) -> None:
         """Take a piece of a chunked body."""

@@ -39,40 +39,25 @@ class Wire(Protocol):
 class Reply:
     """One request's reply, on its way from a connection to the relay: what `UpstreamReply` promises."""
 
-    __slots__ = (
-        "_early",
-        "_parser",
-        "_paused",
-        "_sink",
-        "_waiter",
-        "_wire",
-        "complete",
-        "error",
-        "head_done",
-        "headers",
-        "length_bytes",
-        "on_news",
-        "reason",
-        "status",
-    )
+    # Of the class until they change: one is made for each request.
+    status = 0
+    reason = b""
+    headers: Headers = ()
+    length_bytes: int | None = None
+    head_done = False
+    complete = False
+    # What ended the reply before it was whole.
+    error: Exception | None = None
+    # Called once, when the head came or will not come.
+    on_news: Callable[[], None] | None = None
+    _early = b""
+    _paused = False
+    _sink: Sink | None = None
+    _waiter: asyncio.Future[None] | None = None
 
     def __init__(self, wire: Wire, method: str) -> None:
-        self.status = 0
-        self.reason = b""
-        self.headers: Headers = ()
-        self.length_bytes: int | None = None
-        self.head_done = False
-        self.complete = False
-        # What ended the reply before it was whole.
-        self.error: Exception | None = None
-        # Called once, when the head came or will not come.
-        self.on_news: Callable[[], None] | None = None
         self._wire = wire
         self._parser = ReplyParser(method)
-        self._early = b""
-        self._sink: Sink | None = None
-        self._paused = False
-        self._waiter: asyncio.Future[None] | None = None
 
     # For the relay
 
