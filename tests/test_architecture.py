@@ -58,7 +58,7 @@ ARROWS = {
     "transport": "",
     "downstream": "",
     "server": "downstream",
-    "relay": "transport upstreams",
+    "relay": "inflate transport upstreams",
     "copying": "downstream headers inflate relay",
     "metrics": "",
     "metering": "metrics",
