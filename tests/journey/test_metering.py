@@ -1,6 +1,6 @@
 """What is said of a call when it ended: one line, and the series it counts in."""
 
-import logging
+from collections.abc import Mapping
 
 import pytest
 
@@ -13,28 +13,20 @@ KEYS = "auth: {keys: [{user: alice, key: sk-gw-alice-0123456789}]}\n"
 ALICE = (("Authorization", "Bearer sk-gw-alice-0123456789"),)
 
 
+Lines = list[Mapping[str, object]]
+
+
 @pytest.fixture
-def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
-    """Return the fields of the access lines, filled as they are written."""
-    caplog.set_level(logging.INFO)
-    logging.getLogger("gateway").propagate = True
-    found: list[dict[str, object]] = []
-
-    class Keep(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            found.append(record.__dict__["fields"])
-
-    access = logging.getLogger("gateway.access")
-    access.setLevel(logging.INFO)
-    access.handlers[:] = [Keep()]
-    return found
+def lines() -> Lines:
+    """Where the fields of the access lines go."""
+    return []
 
 
 async def test_a_call_is_one_line_and_its_series(
-    demo: DemoUpstream, start: Start, connect: Connect, lines: list[dict[str, object]]
+    demo: DemoUpstream, start: Start, connect: Connect, lines: Lines
 ) -> None:
     """Who, what, where, how it ended and what it cost; no prompt, no answer, no key."""
-    gateway = await start(demo.url, MODELS + KEYS)
+    gateway = await start(demo.url, MODELS + KEYS, access=lines.append)
     client = await connect(gateway)
     client.request("POST", "/v1/chat/completions", CHAT, (*ALICE, ("x-request-id", "call-1")))
     await client.reply()
@@ -63,10 +55,10 @@ async def test_a_call_is_one_line_and_its_series(
 
 
 async def test_streams_report_their_usage(
-    demo: DemoUpstream, start: Start, connect: Connect, lines: list[dict[str, object]]
+    demo: DemoUpstream, start: Start, connect: Connect, lines: Lines
 ) -> None:
     """The last chunk's usage is the call's."""
-    client = await connect(await start(demo.url, MODELS))
+    client = await connect(await start(demo.url, MODELS, access=lines.append))
     body = CHAT[:-1] + b',"stream":true,"stream_options":{"include_usage":true}}'
     client.request("POST", "/v1/chat/completions", body)
     await client.reply()
@@ -92,10 +84,10 @@ async def test_names_that_clients_make_up_add_no_series(
 
 
 async def test_strangers_fill_no_log(
-    demo: DemoUpstream, start: Start, connect: Connect, lines: list[dict[str, object]]
+    demo: DemoUpstream, start: Start, connect: Connect, lines: Lines
 ) -> None:
     """Of a flood of wrong keys ten lines a second are written, and the rest are counted in the next."""
-    client = await connect(await start(demo.url, KEYS))
+    client = await connect(await start(demo.url, KEYS, access=lines.append))
     for _ in range(60):
         client.request("POST", "/v1/chat/completions", CHAT)
         await client.reply()

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -41,6 +41,7 @@ async def running(
     *,
     environ: Mapping[str, str] | None = None,
     clock: Clock | None = None,
+    access: Callable[[Mapping[str, object]], None] | None = None,
 ) -> AsyncIterator[RunningGateway]:
     """Run a gateway under the text of `config`; drained at the end."""
     path = tmp_path / f"config-{next(_numbers)}.yaml"
@@ -49,7 +50,7 @@ async def running(
     def read() -> Loaded:
         return load(path, environ or {})
 
-    app = App(read(), read, clock or SystemClock())
+    app = App(read(), read, clock or SystemClock(), access)
     await app.start()
     parts = urlsplit(app.base_url)
     try:
