@@ -10,6 +10,7 @@ import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import uvloop
 from aiohttp import web
@@ -56,6 +57,16 @@ Metrics: {admin}/metrics   Health: {admin}/readyz   Stop: Ctrl-C
 log = logging.getLogger("gateway")
 
 
+class CallLog(Protocol):
+    """Where the lines of calls go."""
+
+    def configure(self, level: str, style: str) -> None:
+        """Take the settings of `logging`."""
+
+    def access(self, fields: Mapping[str, object]) -> None:
+        """Take the line of a call that ended."""
+
+
 class App:
     """One running gateway: two listeners, and the parts that the newest configuration made."""
 
@@ -64,9 +75,9 @@ class App:
         loaded: Loaded,
         load: Callable[[], Loaded],
         clock: Clock,
-        access: Callable[[Mapping[str, object]], None] | None = None,
+        log: CallLog | None = None,
     ) -> None:
-        """`load` reads the configuration anew; `access` takes the fields of each call's log line."""
+        """`load` reads the configuration anew; `log` takes the line of each call."""
         self.config = loaded.config
         self.files: Sequence[Path] = loaded.files
         self.metrics = Metrics()
@@ -76,7 +87,8 @@ class App:
         self._clock = clock
         self._deadlines = Deadlines(clock)
         self._ids = RequestIds()
-        self._meter = Meter(self.metrics, clock, access if self.config.logging.access else None)
+        self._log = log
+        self._meter = Meter(self.metrics, clock)
         self._composer = Composer(self._meter, self._ids, clock, self._deadlines)
         self._not_ready: str | None = "starting"
         self._server = DataServer(
@@ -175,6 +187,12 @@ class App:
             await self._admin_runner.cleanup()
 
     def _took(self, config: c.Config) -> None:
+        """Put in force what outlives the parts of one configuration."""
+        self._server.header_seconds = config.server.header_timeout
+        self._server.keepalive_seconds = config.server.keepalive_timeout
+        if self._log is not None:
+            self._log.configure(config.logging.level, config.logging.format)
+            self._meter.access = self._log.access if config.logging.access else None
         self.metrics.reload_ok.set((), 1)
         self.metrics.reload_at.set((), self._clock.time())
         self.metrics.user.admit(key.user for key in config.auth.keys)
@@ -225,7 +243,7 @@ def serve(loaded: Loaded, *, reload: Callable[[], Loaded]) -> int:
 
 
 async def _serve(loaded: Loaded, reload: Callable[[], Loaded], clock: Clock, log: Log) -> None:
-    app = App(loaded, reload, clock, log.access)
+    app = App(loaded, reload, clock, log)
     await app.start()
     app.announce()
     await live(app, clock)
@@ -297,7 +315,7 @@ async def _demo(listen: ListenAddress, clock: Clock, log: Log) -> None:
         return load(None, environ)
 
     try:
-        app = App(read(), read, clock, log.access)
+        app = App(read(), read, clock, log)
         await app.start()
         app.announce()
         sys.stdout.write(DEMO_BANNER.format(url=app.base_url, admin=app.admin_url))

@@ -70,20 +70,20 @@ class Log:
 
     def __init__(self, level: str, style: str, clock: Clock, stream: TextIO | None = None) -> None:
         """Begin. `style`: json, text, or auto (text on a terminal). `stream`: stderr by default."""
-        target = stream if stream is not None else sys.stderr
-        if style == "auto":
-            style = "text" if target is not None and target.isatty() else "json"
-        self._render = _text if style == "text" else _json
+        self._stream = stream if stream is not None else sys.stderr
         self._clock = clock
-        self._writer = LineWriter(target)
-        self.set_level(level)
+        self._writer = LineWriter(self._stream)
+        self.configure(level, style)
         root = logging.getLogger("gateway")
         root.handlers[:] = [_Handler(self)]
         root.propagate = False
 
-    @staticmethod
-    def set_level(level: str) -> None:
-        """Log from `level` on: debug, info, warning or error."""
+    def configure(self, level: str, style: str) -> None:
+        """Log from `level` on (debug, info, warning or error) in another style."""
+        if style == "auto":
+            terminal = self._stream is not None and self._stream.isatty()
+            style = "text" if terminal else "json"
+        self._render = _text if style == "text" else _json
         logging.getLogger("gateway").setLevel(level.upper())
 
     def access(self, fields: Fields) -> None:

@@ -17,13 +17,11 @@ CLIENT_LEFT = 499
 class Meter:
     """Opens a record for each call and settles it at its end."""
 
-    def __init__(
-        self, metrics: Metrics, clock: Clock, access: Callable[[Mapping[str, object]], None] | None
-    ) -> None:
-        """`access` takes the fields of each call's line; None: no lines are written."""
+    def __init__(self, metrics: Metrics, clock: Clock) -> None:
         self.metrics = metrics
         self._clock = clock
-        self._access = access
+        # Takes the fields of each call's line; None: no lines are written.
+        self.access: Callable[[Mapping[str, object]], None] | None = None
         self.in_flight = 0
         self._second = 0
         self._lines = 0
@@ -56,8 +54,8 @@ class Meter:
         self._count(record)
         own_seconds = max(0.0, total_seconds - record.waited_seconds)
         metrics.overhead.observe((record.endpoint,), own_seconds)
-        if self._access is not None and self._may_say(record):
-            self._access(self._line(record, total_seconds, own_seconds))
+        if self.access is not None and self._may_say(record):
+            self.access(self._line(record, total_seconds, own_seconds))
 
     def unread(self, error: GatewayError) -> None:
         """Count a request that the parser refused."""
