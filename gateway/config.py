@@ -20,6 +20,7 @@ from gateway.config_formats import (
     Day,
     Endpoint,
     EndUserHeader,
+    Glob,
     HeaderName,
     HostName,
     Listen,
@@ -120,7 +121,7 @@ class Upstream:
         Mapping[HeaderName, SecretText], Doc("Headers that are set on every call to it.")
     ] = field(default_factory=dict)
     models: Annotated[
-        tuple[Text, ...] | None,
+        tuple[Glob, ...] | None,
         Doc("Globs of what it serves; null: what it lists; a sole upstream takes everything."),
     ] = None
     checks: Annotated[
@@ -189,8 +190,10 @@ class Key:
     user: Annotated[Text, Doc("Who owns it.")]
     group: Annotated[Text | None, Doc("A group of users that limits can name.")] = None
     key: Annotated[ClientKey | None, Doc("The key itself, 16 characters or more.")] = None
-    sha256: Annotated[Sha256 | None, Doc("Its SHA-256 in hex: `gateway keys digest`.")] = None
-    models: Annotated[tuple[Text, ...] | None, Doc("Globs of models it may use; null: all.")] = None
+    sha256: Annotated[
+        Sha256 | None, Doc("Its SHA-256 in hex, as `gateway keys digest` prints it.")
+    ] = None
+    models: Annotated[tuple[Glob, ...] | None, Doc("Globs of models it may use; null: all.")] = None
     endpoints: Annotated[
         tuple[Endpoint, ...] | None, Doc("As `auth.endpoints`, for this key; null: as there.")
     ] = None
@@ -274,7 +277,7 @@ class Config:
         Doc("Who answers; default: one, `openai`, from the environment."),
     ] = (OPENAI,)
     models: Annotated[
-        Mapping[Text, Model],
+        Mapping[Glob, Model],
         Doc("Names that clients use, globs allowed; then `upstreams[].models`; else 404."),
     ] = field(default_factory=dict)
     auth: Auth = Auth()

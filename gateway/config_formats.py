@@ -57,13 +57,12 @@ def parse_duration(text: str) -> float:
 
 
 def show_duration(seconds: float) -> str:
-    """Write seconds in the largest unit that divides them."""
+    """Write seconds in whole hours, else whole seconds, else milliseconds."""
     milliseconds = round(seconds * 1000)
-    for unit, factor in _DURATION_UNITS.items():
-        count, rest = divmod(milliseconds, round(factor * 1000))
-        if count and not rest:
-            return f"{count}{unit}"
-    return "0s"
+    if milliseconds % 1000:
+        return f"{milliseconds}ms"
+    hours, rest = divmod(milliseconds // 1000, round(HOUR))
+    return f"{hours}h" if hours and not rest else f"{milliseconds // 1000}s"
 
 
 def parse_size(text: str) -> int:
@@ -242,10 +241,13 @@ Bytes = Annotated[
 ]
 Listen = Annotated[
     ListenAddress,
-    Format("address", "127.0.0.1:4000, [::1]:4000 or unix:/run/gateway.sock", None, parse_listen),
+    Format(
+        "address", "127.0.0.1:4000, [::1]:4000 or unix:/run/gateway.sock", _VISIBLE, parse_listen
+    ),
 ]
 Url = Annotated[
-    HttpUrl, Format("URL", "a URL such as https://api.openai.com/v1", _VISIBLE, parse_url)
+    HttpUrl,
+    Format("URL", "a URL such as https://api.openai.com/v1", _VISIBLE, parse_url, secret=True),
 ]
 ProxyUrl = Annotated[
     SecretUrl,
@@ -265,7 +267,14 @@ ClientKey = Annotated[
     ),
 ]
 Sha256 = Annotated[
-    str, Format("SHA-256", "64 hex digits, as `gateway keys digest` prints", _SHA256, parse_sha256)
+    str,
+    Format(
+        "SHA-256",
+        "64 hex digits, as `gateway keys digest` prints",
+        _SHA256,
+        parse_sha256,
+        secret=True,
+    ),
 ]
 HeaderName = Annotated[str, Format("header name", "a header's name", _TOKEN, parse_header_name)]
 EndUserHeader = Annotated[
@@ -276,7 +285,7 @@ Origin = Annotated[
     str, Format("origin", "an origin such as https://app.example.com", _ORIGIN, parse_origin)
 ]
 HostName = Annotated[
-    str, Format("host name", "a host's name or address, without a port", None, parse_host_name)
+    str, Format("host name", "a host's name or address, without a port", _VISIBLE, parse_host_name)
 ]
 Endpoint = Annotated[
     str, Format("endpoint", 'a glob such as "GET /v1/files*"', _ENDPOINT, parse_endpoint)
@@ -285,3 +294,4 @@ Name = Annotated[
     str, Format("name", "a name of letters, digits, dots, dashes, underscores", _NAME, parse_name)
 ]
 Text = Annotated[str, Format("text", "a text without control characters", None, parse_text)]
+Glob = Annotated[str, Format("glob", "a name or a glob such as gpt-4*", None, parse_text)]

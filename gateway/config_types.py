@@ -7,9 +7,6 @@ import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
-
-T = TypeVar("T")
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -34,7 +31,7 @@ class Range:
 
 
 @dataclass(frozen=True, slots=True)
-class Format(Generic[T]):
+class Format:
     """A way to write a value: `parse` reads its text or raises BadValueError, `show` writes it."""
 
     name: str
@@ -42,9 +39,9 @@ class Format(Generic[T]):
     expected: str
     # What an editor can check beforehand; None: any text.
     pattern: re.Pattern[str] | None
-    parse: Callable[[str], T]
-    show: Callable[[T], str] = str
-    # Whether the text must not be quoted in a message.
+    parse: Callable[[str], object]
+    show: Callable[..., str] = str
+    # Whether a message must not quote the text: a secret, or where one is easily put by mistake.
     secret: bool = False
 
 

@@ -50,9 +50,13 @@ class Deadlines:
     def discard(self, deadline: Deadline) -> None:
         """Forget a deadline; harmless when it is not there."""
         self._watched.pop(deadline, None)
+        if not self._watched and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _sweep(self) -> None:
         now = self.now()
+        self._timer = None
         try:
             for deadline in [d for d in self._watched if d.due <= now]:
                 # One that fires may drop or extend others.
@@ -60,7 +64,5 @@ class Deadlines:
                     del self._watched[deadline]
                     deadline.on_expire()
         finally:
-            rest = bool(self._watched)
-            self._timer = (
-                self._clock.call_later(RESOLUTION_SECONDS, self._sweep) if rest else None
-            )
+            if self._watched and self._timer is None:
+                self._timer = self._clock.call_later(RESOLUTION_SECONDS, self._sweep)

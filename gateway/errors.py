@@ -9,6 +9,15 @@ The envelope is OpenAI's: https://platform.openai.com/docs/guides/error-codes
 
 import json
 
+_SHOWN_CHARACTERS = 64
+
+
+def shown(text: str) -> str:
+    """Return what a client sent, fit to stand in a message: quoted, cut, nothing invisible in it."""
+    cut = text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
+    printable = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
+    return f"'{''.join(printable)}'"
+
 
 class GatewayError(Exception):
     """A refusal or failure in the gateway's own words; only its text reaches a client.
@@ -122,6 +131,13 @@ class StoreError(Exception):
     """The store of shared state did not answer in time, or not sensibly; the text is for logs."""
 
 
+class StartError(Exception):
+    """The gateway cannot start, because a port is taken or a socket's folder is missing.
+
+    The text is for its operator, on one line.
+    """
+
+
 class UpstreamError(Exception):
     """Something went wrong on the way to or from an upstream.
 
@@ -133,8 +149,12 @@ class UpstreamConnectError(UpstreamError):
     """No connection was made: no byte of the request left, another try is safe."""
 
 
+class UpstreamConnectTimeoutError(UpstreamConnectError):
+    """No connection was made within its deadline."""
+
+
 class UpstreamTimeoutError(UpstreamError):
-    """A wait for the upstream (connect, head, or the gap between bytes) outlasted its deadline."""
+    """A wait for the upstream's head, or for its next bytes, outlasted its deadline."""
 
 
 class UpstreamProtocolError(UpstreamError):

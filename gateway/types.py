@@ -42,6 +42,10 @@ class Call:
     # All header fields as sent; `headers.py` decides which cross.
     headers: Headers
     body: bytes | Upload
+    # The body without its content coding, where it has one and was read.
+    plain: bytes | None = None
+    # The key that the client sent; goes up only to an upstream that takes the client's own.
+    credential: str | None = field(default=None, repr=False)
     # The decoded JSON object, read only; empty where the body is not JSON. Unknown members may be raw.
     payload: Mapping[str, object] = field(default_factory=dict)
     model: str | None = None
@@ -69,8 +73,20 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """What a reply said, so that its tokens can be counted where the upstream does not report them."""
+
+    # Contents, refusals and reasoning, each whole, of each choice.
+    texts: tuple[str, ...] = ()
+    # Name and arguments of each call.
+    tool_calls: tuple[tuple[str, str], ...] = ()
+    # How many times as much was said as is kept here: 1 where all of it is.
+    scale: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """One place that can answer a call: an upstream, and the model's name there (None: as the client said)."""
+    """One place that can answer a call: an upstream, and the model's name there (None: the call names none)."""
 
     upstream: str
     model: str | None = None
@@ -115,6 +131,8 @@ class Record:
     reply_headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     # Monotonic seconds at which the upstream's head, and the first byte of its body, came.
     head_at: float | None = None
+    # Seconds spent waiting for the client's body and for the upstream: not the gateway's own.
+    waited_seconds: float = 0.0
     first_byte_at: float | None = None
     sent_bytes: int = 0
     # In which phase the client left: "waiting", "streaming"; None: it stayed.

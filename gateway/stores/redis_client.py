@@ -136,7 +136,8 @@ class RedisConnection(asyncio.Protocol):
             self._transport.abort()
         while self._awaited:
             self._awaited.popleft()[1](self.error)
-        self.lost.set_result(None)
+        if not self.lost.done():  # who waited for it may have been cancelled
+            self.lost.set_result(None)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Note where to write."""

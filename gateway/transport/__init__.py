@@ -51,5 +51,8 @@ class Transport(Protocol):
         Raises UpstreamConnectError, UpstreamTimeoutError, UpstreamProtocolError, UpstreamCutError.
         """
 
+    def retire(self) -> None:
+        """Close idle connections now, and the others as their replies end: nothing new will be asked."""
+
     async def aclose(self) -> None:
         """Close every connection."""

@@ -8,7 +8,9 @@ from gateway.types import Call, Headers, Target, UpstreamRequest
 class Upstream(Protocol):
     """One configured upstream."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What the configuration calls it."""
 
     def request(self, call: Call, target: Target, headers: Headers) -> UpstreamRequest:
         """Return what to send for `call`; `headers` are those of the client that may cross."""

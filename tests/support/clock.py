@@ -50,6 +50,11 @@ class FakeClock:
         self.call_later(delay_seconds, lambda: done.done() or done.set_result(None))
         await done
 
+    @property
+    def pending(self) -> int:
+        """How many timers are still to fire."""
+        return sum(1 for *_, timer in self._timers if timer.callback is not None)
+
     def advance(self, seconds: float) -> None:
         """Move time on, firing what falls due on the way."""
         end = self._now + seconds

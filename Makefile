@@ -1,0 +1,74 @@
+# Everything a contributor types. `make` alone lists it.
+# Tools live in .venv, made from the hash-locked files in requirements/ the first time they are needed.
+
+SHELL := /bin/bash
+# The first Python on the path that is new enough; `make test PYTHON=python3.13` names another.
+PYTHON ?= $(shell for p in python3 python python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+# What more to hand to pytest, the benchmark or the lock, e.g. ARGS="-k stream -x".
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check check-all bench lock docs clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: .venv/.run ## run the demo gateway: no key, no network, no configuration
+	$(BIN)/gateway demo $(ARGS)
+
+test: .venv/.dev clients ## run the whole suite
+	$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/.dev ## format, lint, types, architecture, documentation
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest tests/test_architecture.py tests/test_documentation.py
+
+check-all: check test ## all of it, and the suite once more without asserts and once in development mode
+	$(BIN)/python -O -m pytest -W "ignore:assertions not in test modules" $(ARGS)
+	$(BIN)/python -X dev -m pytest $(ARGS)
+
+bench: .venv/.dev ## measure beside nginx and a bare aiohttp pass-through (needs nginx, wrk, cc, two cores)
+	$(BIN)/python -m benchmarks $(ARGS)
+
+docs: .venv/.dev ## write what is generated from the code: docs/configuration.md, config.schema.json
+	$(BIN)/python -m docs.generate
+
+lock: .venv/.dev ## pin every dependency anew with its hashes (ARGS=--upgrade for the newest versions)
+	$(BIN)/python -m pip install --quiet uv
+	$(COMPILE) pyproject.toml --group dev -o requirements/dev.txt
+	$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/runtime.txt
+	$(COMPILE) --group build -c requirements/dev.txt -o requirements/build.txt
+
+# One lock for every Python from 3.11 on and every platform.
+COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal \
+	--python-version 3.11 --generate-hashes $(ARGS)
+
+clean: ## remove what the other targets made
+	rm -rf .venv .venvs node_modules tests/sdk/node_modules build dist benchmarks/results \
+		.mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The clients of tests that need an environment of their own: openai <1.0, and openai-node where there is Node.
+.PHONY: clients
+clients: .venv/.dev
+	@for setup in tests/sdk/setup_*.sh; do [ ! -e "$$setup" ] || PYTHON=$(BIN)/python bash "$$setup"; done
+
+# What running needs, and what working on it needs: the second is a superset of the first.
+.venv/.run: requirements/runtime.txt requirements/build.txt pyproject.toml | .venv/bin/pip
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/runtime.txt -r requirements/build.txt
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.dev: requirements/dev.txt .venv/.run
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	@touch $@
+
+.venv/bin/pip:
+	@[ -n "$(PYTHON)" ] || { echo "The gateway needs Python 3.11 or newer: none was found on the path." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "The gateway needs Python 3.11 or newer: $(PYTHON) is $$($(PYTHON) -V)." >&2; exit 1; }
+	$(PYTHON) -m venv .venv

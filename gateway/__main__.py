@@ -1,0 +1,274 @@
+"""The command line: subcommands; exit codes 0 (fine), 1 (failed), 2 (wrong usage or configuration).
+
+Each command is one function; what it does beyond words is done elsewhere.
+"""
+
+import argparse
+import contextlib
+import getpass
+import hashlib
+import json
+import os
+import secrets
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import NoReturn, TypeAlias
+
+from gateway import __version__, app
+from gateway.clock import SystemClock
+from gateway.config_environment import Override
+from gateway.config_formats import parse_client_key, parse_listen, parse_text
+from gateway.config_loader import effective, load
+from gateway.config_schema import config_schema
+from gateway.config_tree import ConfigError, Problem
+from gateway.config_types import BadValueError
+from gateway.config_warnings import unlisted, warnings
+from gateway.errors import StartError
+from gateway.probes import ask_models, ask_ready
+
+FINE, FAILED, WRONG = 0, 1, 2
+DEFAULT_LISTEN = "127.0.0.1:4000"
+KEY_BYTES = 32
+MAX_INPUT_BYTES = 64 * 1024
+
+_FILE_HELP = "the configuration; else GATEWAY_CONFIG names it, else the environment is all"
+Command = Callable[[argparse.Namespace, Mapping[str, str]], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; a failure is a line on standard error."""
+    try:
+        options = _parser().parse_args(arguments)
+        command: Command = options.command
+        code = command(options, os.environ)
+    except SystemExit as leaving:
+        # argparse has said what there is to say.
+        code = int(leaving.code or FINE)
+    except ConfigError as error:
+        code = _complain(WRONG, *map(str, error.problems))
+    except StartError as error:
+        code = _complain(FAILED, f"gateway: {error}")
+    except KeyboardInterrupt:
+        code = _complain(FAILED, "gateway: interrupted")
+    return code if _flushed() else FAILED
+
+
+def _serve(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    given = {
+        "--listen": (("server", "listen"), options.listen),
+        "--admin-listen": (("admin", "listen"), options.admin_listen),
+        "--log-level": (("logging", "level"), options.log_level),
+    }
+    overrides = [
+        Override(flag=flag, keys=keys, text=text)
+        for flag, (keys, text) in given.items()
+        if text is not None
+    ]
+    read = partial(load, _file(options.config, environ), environ, overrides)
+    return app.serve(read(), reload=read)
+
+
+def _demo(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    if options.listen is not None:
+        source, text = "--listen", options.listen
+    else:
+        source, text = "GATEWAY_LISTEN", environ.get("GATEWAY_LISTEN") or DEFAULT_LISTEN
+    try:
+        listen = parse_listen(text)
+    except BadValueError as error:
+        _refuse(source, str(error) or "expected an address such as 127.0.0.1:4000")
+    return app.demo(listen)
+
+
+def _check(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    path = _file(options.file, environ)
+    config = load(path, environ).config
+    reports = [f"{path or 'environment'}: fine"]
+    bites = list(warnings(config, datetime.fromtimestamp(SystemClock().time(), UTC).date()))
+    code = FINE
+    if options.live:
+        answers = ask_models(config.upstreams)
+        reports += [f"{name}: {answer.words}" for name, answer in answers.items()]
+        bites += unlisted(config, {name: answer.models for name, answer in answers.items()})
+        code = FINE if all(answer.good for answer in answers.values()) else FAILED
+    if options.print_effective:
+        # The reports become comments, so that the whole stays YAML.
+        reports = [*effective(config).splitlines(), *(f"# {report}" for report in reports)]
+    _say(*reports)
+    return _complain(code, *(f"warning: {bite}" for bite in bites))
+
+
+def _keys_new(options: argparse.Namespace, _environ: Mapping[str, str]) -> int:
+    try:
+        user = parse_text(options.user)
+    except BadValueError:
+        _refuse("--user", "expected a name without control characters")
+    key = f"sk-gw-{secrets.token_urlsafe(KEY_BYTES)}"
+    # A JSON string is a YAML string, whatever is in it.
+    quoted = json.dumps(user, ensure_ascii=False)
+    _say(key, "", "# The key is shown this once. For auth.keys in config.yaml:")
+    _say(f"- {{user: {quoted}, sha256: {_digest(key)}}}")
+    return FINE
+
+
+def _keys_digest(_options: argparse.Namespace, _environ: Mapping[str, str]) -> int:
+    if sys.stdin is None:
+        _refuse("standard input", "it is closed")
+    if sys.stdin.isatty():
+        text = getpass.getpass("Key: ")
+    else:
+        text = sys.stdin.buffer.read(MAX_INPUT_BYTES).decode("ascii", "replace")
+    try:
+        key = parse_client_key(text.removesuffix("\n").removesuffix("\r"))
+    except BadValueError as error:
+        _refuse("standard input", str(error))
+    _say(_digest(key.reveal()))
+    return FINE
+
+
+def _schema(_options: argparse.Namespace, _environ: Mapping[str, str]) -> int:
+    _say(json.dumps(config_schema(), indent=2, ensure_ascii=False))
+    return FINE
+
+
+def _healthcheck(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
+    try:
+        config = load(_file(options.config, environ), environ).config
+    except ConfigError as error:
+        # Docker gives 2 a meaning of its own.
+        return _complain(FAILED, *map(str, error.problems))
+    answer = ask_ready(config.admin.listen)
+    if not answer.good:
+        return _complain(FAILED, f"gateway: {answer.words}")
+    _say(answer.words)
+    return FINE
+
+
+def _file(named: Path | None, environ: Mapping[str, str]) -> Path | None:
+    if named is not None:
+        return named
+    variable = environ.get("GATEWAY_CONFIG")
+    return Path(variable) if variable else None
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def _refuse(source: str, message: str) -> NoReturn:
+    raise ConfigError([Problem(file=source, line=None, path="", message=message)])
+
+
+def _say(*lines: str) -> None:
+    """Write to standard output; a reader that left is no news to anybody."""
+    if sys.stdout is None:
+        raise StartError("standard output is closed")
+    try:
+        sys.stdout.writelines(f"{line}\n" for line in lines)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise SystemExit(FAILED) from None
+    except OSError as error:
+        raise StartError(f"cannot write to standard output: {error.strerror}") from None
+
+
+def _complain(code: int, *lines: str) -> int:
+    """Write to standard error, as far as there is one, and return `code`."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):
+            sys.stderr.writelines(f"{line}\n" for line in lines)
+            sys.stderr.flush()
+    return code
+
+
+def _flushed() -> bool:
+    """Tell whether nothing is left to write: Python flushes once more when it ends."""
+    if sys.stdout is None:
+        return True
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True
+
+
+class _Parser(argparse.ArgumentParser):
+    """Tells wrong usage on one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Leave with exit code 2."""
+        self.exit(WRONG, f"{self.prog}: {message}; see `{self.prog} --help`\n")
+
+
+_Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"
+
+
+def _parser() -> _Parser:
+    parser = _Parser(
+        prog="gateway", description="An OpenAI-compatible local gateway.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"gateway {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    serve = _add(commands, "serve", _serve, "run the gateway", "gateway serve -c config.yaml")
+    _add_config(serve)
+    serve.add_argument("--listen", metavar="ADDR", help="where clients call")
+    serve.add_argument("--admin-listen", metavar="ADDR", help="where metrics and health are")
+    serve.add_argument("--log-level", metavar="L", help="debug, info, warning or error")
+
+    demo = _add(
+        commands, "demo", _demo, "run it before a built-in upstream, without a key", "gateway demo"
+    )
+    demo.add_argument("--listen", metavar="ADDR", help=f"where clients call ({DEFAULT_LISTEN})")
+
+    check = _add(
+        commands, "check", _check, "check file and environment", "gateway check config.yaml --live"
+    )
+    check.add_argument("file", metavar="FILE", type=Path, nargs="?", help=_FILE_HELP)
+    check.add_argument("--live", action="store_true", help="ask each upstream for its models")
+    check.add_argument(
+        "--print-effective", action="store_true", help="print all that holds, secrets masked"
+    )
+
+    keys = commands.add_parser("keys", help="make and digest clients' keys")
+    _add_keys(keys.add_subparsers(metavar="COMMAND", required=True))
+
+    schema = "gateway schema > config.schema.json"
+    _add(commands, "schema", _schema, "print the JSON Schema of config.yaml", schema)
+    health = _add(
+        commands, "healthcheck", _healthcheck, "ask the running gateway", "gateway healthcheck"
+    )
+    _add_config(health)
+    return parser
+
+
+def _add_keys(commands: _Commands) -> None:
+    new = _add(commands, "new", _keys_new, "make a new key", "gateway keys new --user alice")
+    new.add_argument("--user", metavar="NAME", default="default", help="who will own it")
+    digest = "gateway keys digest < key.txt"
+    _add(commands, "digest", _keys_digest, "digest the key on standard input", digest)
+
+
+def _add(commands: _Commands, name: str, command: Command, meaning: str, example: str) -> _Parser:
+    parser = commands.add_parser(
+        name,
+        help=meaning,
+        description=f"{meaning[0].upper()}{meaning[1:]}.",
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.set_defaults(command=command)
+    return parser
+
+
+def _add_config(parser: _Parser) -> None:
+    parser.add_argument("-c", "--config", metavar="FILE", type=Path, help=_FILE_HELP)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

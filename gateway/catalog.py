@@ -1,0 +1,134 @@
+"""What each upstream lists of models, kept fresh; and the answer to "which models may I use?"."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from gateway.auth import may_use
+from gateway.clock import Clock
+from gateway.errors import UpstreamError
+from gateway.relay import Peer
+from gateway.types import Call, Target, User
+
+# How old a list may get before it is asked for again, and how soon a model that nobody has is asked for anew.
+FRESH_SECONDS = 300.0
+ASK_AGAIN_SECONDS = 5.0
+LIST_SECONDS = 10.0
+MAX_LIST_BYTES = 16 * 1024 * 1024
+MAX_MODELS = 10_000
+
+log = logging.getLogger(__name__)
+
+
+class _Listed(msgspec.Struct):
+    id: str
+    created: int = 0
+    owned_by: str = ""
+
+
+class _List(msgspec.Struct):
+    data: list[_Listed]
+
+
+@dataclass(slots=True)
+class _Known:
+    models: dict[str, _Listed] | None = None
+    asked_at: float | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Catalog:
+    """The models of every upstream, as each last listed them."""
+
+    peers: Mapping[str, Peer]
+    # Names that the configuration adds: aliases; globs are not names.
+    aliases: tuple[str, ...]
+    clock: Clock
+    _known: dict[str, _Known] = field(default_factory=dict)
+    _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def lists(self, upstream: str, model: str) -> bool | None:
+        """Return whether `upstream` lists `model`; None: its list is not known."""
+        models = self._known.get(upstream, _Known()).models
+        return None if models is None else model in models
+
+    def models(self) -> Iterable[str]:
+        """Return every name that is known now."""
+        yield from self.aliases
+        for known in self._known.values():
+            yield from known.models or ()
+
+    async def refresh(self, upstreams: Iterable[str], *, max_age_seconds: float) -> None:
+        """Ask each upstream whose list is older than that; a failure leaves the old list."""
+        async with self._asking:
+            now = self.clock.monotonic()
+            stale = []
+            for name in upstreams:
+                known = self._known.setdefault(name, _Known())
+                if known.asked_at is None or now - known.asked_at >= max_age_seconds:
+                    known.asked_at = now
+                    stale.append(name)
+            await asyncio.gather(*(self._ask(name) for name in stale))
+
+    async def _ask(self, name: str) -> None:
+        peer = self.peers[name]
+        call = Call(endpoint="/v1/models", method="GET", target="/models", headers=(), body=b"")
+        request = peer.upstream.request(call, Target(upstream=name), ())
+        body = bytearray()
+        try:
+            reply = await peer.transport.open(request, first_byte_seconds=LIST_SECONDS)
+            try:
+                await reply.copy(lambda data: _grow(body, data))
+            finally:
+                reply.abort()
+            if reply.status != 200:
+                log.warning("upstream %s: its list of models answered %d", name, reply.status)
+                return
+            listed = msgspec.json.decode(bytes(body), type=_List).data[:MAX_MODELS]
+        except (UpstreamError, msgspec.DecodeError, _TooLongError) as error:
+            log.warning("upstream %s: no list of models: %s", name, type(error).__name__)
+            return
+        self._known[name].models = {model.id: model for model in listed}
+
+    def listing(self, user: User) -> bytes:
+        """Return the JSON list of what `user` may use, in OpenAI's shape."""
+        models = {name: _Listed(id=name, owned_by="gateway") for name in self.aliases}
+        for known in self._known.values():
+            for name, model in (known.models or {}).items():
+                models.setdefault(name, model)
+        data = [_shown(model) for name, model in models.items() if may_use(user, name)]
+        return json.dumps({"object": "list", "data": data}).encode()
+
+    def one(self, user: User, name: str) -> bytes | None:
+        """Return the JSON of one model, None where `user` may not use it or nobody has it."""
+        if not may_use(user, name):
+            return None
+        if name in self.aliases:
+            return json.dumps(_shown(_Listed(id=name, owned_by="gateway"))).encode()
+        for known in self._known.values():
+            if known.models and name in known.models:
+                return json.dumps(_shown(known.models[name])).encode()
+        return None
+
+
+class _TooLongError(Exception):
+    """A list of models above MAX_LIST_BYTES."""
+
+
+def _grow(body: bytearray, data: bytes) -> None:
+    body += data
+    if len(body) > MAX_LIST_BYTES:
+        raise _TooLongError
+
+
+def _shown(model: _Listed) -> dict[str, object]:
+    return {
+        "id": model.id,
+        "object": "model",
+        "created": model.created,
+        "owned_by": model.owned_by,
+    }

@@ -1,0 +1,205 @@
+"""The composition: sections of the configuration become the parts that a call meets. Nobody else composes."""
+
+import ssl
+from datetime import UTC, datetime, time
+
+from gateway import config as c
+from gateway.auth import Authenticator, KeyEntry
+from gateway.catalog import Catalog
+from gateway.clock import Clock
+from gateway.deadlines import Deadlines
+from gateway.errors import StartError
+from gateway.guard import Guard
+from gateway.handler import Bounds, Handler, Parts, RequestIds
+from gateway.metering import Meter
+from gateway.relay import Peer, Relay
+from gateway.routing import ModelRoute, Router, UpstreamRoute
+from gateway.transport import Transport
+from gateway.transport.aiohttp_client import AiohttpTransport
+from gateway.transport.pool import Pool
+from gateway.types import Target, User
+from gateway.upstreams import Upstream
+from gateway.upstreams.azure import AzureUpstream
+from gateway.upstreams.openai import Base, OpenAIUpstream
+
+# A shorter key could stand in a reply by chance.
+MIN_SECRET_BYTES = 8
+
+
+class Composer:
+    """Makes the parts, and keeps what outlives a configuration: connections, numbers, names."""
+
+    def __init__(self, meter: Meter, ids: RequestIds, clock: Clock, deadlines: Deadlines) -> None:
+        self._meter = meter
+        self._metrics = meter.metrics
+        self._ids = ids
+        self._clock = clock
+        self._deadlines = deadlines
+        self._transports: dict[str, tuple[c.Upstream, Transport]] = {}
+
+    async def aclose(self) -> None:
+        """Close every connection to every upstream."""
+        for _, transport in self._transports.values():
+            await transport.aclose()
+
+    def compose(self, config: c.Config, base_url: str) -> Handler:
+        """Return the handler of calls under `config`; transports that it leaves unchanged are kept.
+
+        Raises StartError.
+        """
+        peers = {upstream.name: self._peer(upstream) for upstream in config.upstreams}
+        self._retire(set(peers))
+        aliases = tuple(name for name in config.models if not is_glob(name))
+        catalog = Catalog(peers=peers, aliases=aliases, clock=self._clock)
+        router = Router(
+            models=[_model_route(name, model) for name, model in config.models.items()],
+            upstreams=[_upstream_route(upstream) for upstream in config.upstreams],
+            clock=self._clock,
+            listed=catalog.lists,
+        )
+        self._metrics.upstream_up.read = router.up
+        server = config.server
+        parts = Parts(
+            guard=Guard(
+                loopback=server.listen.is_loopback,
+                allowed_hosts=server.allowed_hosts,
+                cors_origins=server.cors_origins,
+            ),
+            auth=_authenticator(config, self._clock),
+            router=router,
+            catalog=catalog,
+            relay=Relay(peers, router, self._metrics, self._clock),
+            meter=self._meter,
+            bounds=Bounds(
+                max_body_bytes=server.max_body,
+                max_upload_bytes=server.max_upload,
+                body_seconds=server.body_timeout,
+                max_in_flight=server.max_in_flight,
+                stream_keepalive_seconds=server.stream_keepalive,
+            ),
+            base_url=base_url,
+            end_user_header=_lower(config.auth.end_user_header),
+            relay_models=len(config.upstreams) == 1
+            and config.upstreams[0].models is None
+            and not config.models
+            and all(key.models is None for key in config.auth.keys),
+        )
+        return Handler(parts, self._ids, self._clock, self._deadlines)
+
+    def _peer(self, upstream: c.Upstream) -> Peer:
+        known = self._transports.get(upstream.name)
+        if known is None or known[0] != upstream:
+            if known is not None:
+                known[1].retire()
+            self._transports[upstream.name] = known = (upstream, self._transport(upstream))
+        key = upstream.api_key.reveal() if upstream.api_key is not None else ""
+        return Peer(
+            upstream=_upstream(upstream),
+            transport=known[1],
+            passthrough=upstream.auth == "passthrough",
+            retries=upstream.retries,
+            retry_on=frozenset(str(cause) for cause in upstream.retry_on),
+            first_byte_seconds=upstream.first_byte_timeout,
+            idle_seconds=upstream.idle_timeout,
+            secret=key.encode() if len(key) >= MIN_SECRET_BYTES else b"",
+        )
+
+    def _retire(self, names: set[str]) -> None:
+        for name in set(self._transports) - names:
+            self._transports.pop(name)[1].retire()
+
+    def _transport(self, upstream: c.Upstream) -> Transport:
+        ssl_context = _ssl_context(upstream)
+        if upstream.proxy is not None:
+            return AiohttpTransport(
+                proxy=upstream.proxy.reveal(),
+                ssl_context=ssl_context,
+                connect_seconds=upstream.connect_timeout,
+                idle_seconds=upstream.idle_timeout,
+                max_connections=upstream.max_connections,
+                deadlines=self._deadlines,
+            )
+        return Pool(
+            ssl_context=ssl_context,
+            connect_seconds=upstream.connect_timeout,
+            idle_seconds=upstream.idle_timeout,
+            max_connections=upstream.max_connections,
+            deadlines=self._deadlines,
+        )
+
+
+def _ssl_context(upstream: c.Upstream) -> ssl.SSLContext | None:
+    if upstream.base_url.scheme != "https":
+        return None
+    try:
+        context = ssl.create_default_context(cafile=upstream.ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise StartError(f"upstream {upstream.name}: {upstream.ca_file}: {error}") from None
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def _upstream(upstream: c.Upstream) -> Upstream:
+    url = upstream.base_url
+    base = Base(scheme=url.scheme, host=url.host, port=url.port, prefix=url.path)
+    key = upstream.api_key.reveal() if upstream.api_key is not None else None
+    passthrough = upstream.auth == "passthrough"
+    own = tuple(
+        (name.encode(), value.reveal().encode()) for name, value in upstream.headers.items()
+    )
+    if upstream.kind == "azure":
+        return AzureUpstream(
+            name=upstream.name,
+            base=base,
+            api_key=key,
+            passthrough=passthrough,
+            api_version=upstream.api_version or "",
+            headers=own,
+        )
+    return OpenAIUpstream(
+        name=upstream.name, base=base, api_key=key, passthrough=passthrough, headers=own
+    )
+
+
+def _model_route(name: str, model: c.Model) -> ModelRoute:
+    targets = tuple(
+        Target(upstream=target.upstream, model=target.model, weight=target.weight)
+        for target in model.targets
+    )
+    return ModelRoute(name=name, targets=targets, fallbacks=model.fallbacks)
+
+
+def _upstream_route(upstream: c.Upstream) -> UpstreamRoute:
+    return UpstreamRoute(
+        name=upstream.name,
+        models=upstream.models,
+        cooldown_after=upstream.cooldown.after,
+        cooldown_seconds=upstream.cooldown.for_,
+    )
+
+
+def _authenticator(config: c.Config, clock: Clock) -> Authenticator:
+    return Authenticator(
+        (_key_entry(key) for key in config.auth.keys),
+        clock,
+        required=config.auth.effective_mode == "keys",
+        name_by_key=any(upstream.auth == "passthrough" for upstream in config.upstreams),
+        endpoints=config.auth.endpoints,
+    )
+
+
+def _key_entry(key: c.Key) -> KeyEntry:
+    expires = None
+    if key.expires is not None:
+        expires = datetime.combine(key.expires, time(), UTC).timestamp()
+    user = User(name=key.user, group=key.group, models=key.models, endpoints=key.endpoints)
+    return KeyEntry(sha256=key.digest, user=user, expires=expires)
+
+
+def _lower(name: str | None) -> bytes | None:
+    return None if name is None else name.lower().encode()
+
+
+def is_glob(name: str) -> bool:
+    """Return whether a model's name in the configuration stands for many."""
+    return any(sign in name for sign in "*?[")

@@ -1,0 +1,335 @@
+"""The client's side of a call: its body comes in under deadlines, its reply goes out as ready-made bytes.
+
+Nothing here knows what the bytes mean.
+"""
+
+import email.utils
+from collections.abc import AsyncIterator, Callable
+from http import HTTPStatus
+from typing import Protocol, cast
+
+from aiohttp import StreamReader, web
+from aiohttp.http import HttpProcessingError
+
+from gateway.deadlines import Deadline, Deadlines
+from gateway.errors import GatewayError, InvalidRequestError
+from gateway.types import Headers
+
+# Refusals that waiting does not cure: the SDKs would try some of them again (408, 409, 429 and every 5xx).
+_FINAL = frozenset({400, 401, 403, 404, 405, 413, 415, 417, 431, 501})
+
+_REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
+
+
+class ClientLeftError(Exception):
+    """The client's connection is gone: not an error of the call's, and nobody is left to tell."""
+
+
+def head_bytes(
+    status: int, headers: Headers, *, reason: bytes | None = None, version: bytes = b"1.1"
+) -> bytes:
+    """Return a reply's head as it goes on the wire; every name and value must already be clean."""
+    line = b"HTTP/%b %d %b\r\n" % (version, status, reason or _REASONS.get(status, b""))
+    return line + b"".join([b"%b: %b\r\n" % field for field in headers]) + b"\r\n"
+
+
+def error_reply(error: GatewayError, headers: Headers, *, close: bool) -> tuple[bytes, bytes]:
+    """Return the head and the body that tell a client of `error`."""
+    body = error.body()
+    fields = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"date", email.utils.formatdate(usegmt=True).encode()),
+        *headers,
+        *((name.encode(), value.encode()) for name, value in error.headers.items()),
+    ]
+    if error.status in _FINAL and "x-should-retry" not in error.headers:
+        fields.append((b"x-should-retry", b"false"))
+    if close:
+        fields.append((b"connection", b"close"))
+    return head_bytes(error.status, tuple(fields)), body
+
+
+class SlowBodyError(Exception):
+    """A request's body did not come within its deadline."""
+
+
+class BadFramingError(Exception):
+    """The rest of a request's body breaks HTTP's framing."""
+
+
+class RawReply(web.StreamResponse):
+    """What aiohttp is given as the end of a call whose reply we write ourselves.
+
+    `prepare` and `write_eof` are the two calls that aiohttp makes; it writes nothing of its own.
+    """
+
+    def __init__(
+        self, request: web.BaseRequest, data: bytes = b"", *, keep_alive: bool = False
+    ) -> None:
+        super().__init__()
+        self._request = request
+        self._data = data
+        self._stays = keep_alive
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the connection stays open for another request."""
+        return self._stays
+
+    async def prepare(self, request: web.BaseRequest) -> None:  # noqa: ARG002 - aiohttp's signature
+        """Write what is left to write."""
+        if self._data:
+            await self._request.writer.write(self._data)
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """Nothing more is to come."""
+
+
+class Producer(Protocol):
+    """Where a reply comes from: it can be held back while the client does not keep up."""
+
+    def pause(self) -> None:
+        """Send nothing more for now."""
+
+    def resume(self) -> None:
+        """Go on."""
+
+
+class Flow(Protocol):
+    """The part of a client's connection that tells whether the client keeps up."""
+
+    on_pause: Callable[[], None] | None
+    on_resume: Callable[[], None] | None
+    writing_paused: bool
+
+
+class Downstream:
+    """One call's client: read the body once, then write a reply once."""
+
+    def __init__(self, request: web.BaseRequest, deadlines: Deadlines) -> None:
+        self._request = request
+        self._deadlines = deadlines
+        self._flow = cast(Flow, request.protocol)
+        self._producer: Producer | None = None
+        self._stall: Deadline | None = None
+        self._stall_seconds = 0.0
+        self._chunked = False
+        self._begun = False
+        self.keep_alive = bool(request.keep_alive)
+        self.http10 = request.version < (1, 1)
+        self.sent_bytes = 0
+
+    @property
+    def begun(self) -> bool:
+        """Whether a byte of the reply has been written: it can only be finished or cut now."""
+        return self._begun
+
+    # The body
+
+    async def expect(self) -> None:
+        """Obey `Expect`: ask for the body, now that the caller may send it (RFC 9110, 10.1.1).
+
+        Raises InvalidRequestError (417).
+        """
+        expectation = self._request.headers.get("expect")
+        if expectation is None or self.http10:
+            return
+        if expectation.strip().lower() != "100-continue":
+            raise InvalidRequestError(
+                "The Expect header may only be '100-continue'.",
+                code="expectation_failed",
+                status=417,
+            )
+        if not self._request.content.is_eof():
+            await self._request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    async def read_body(self, max_bytes: int, timeout_seconds: float) -> bytes:
+        """Return the whole body.
+
+        Raises InvalidRequestError: 413 above `max_bytes`, 408 after `timeout_seconds`, 400 for bad framing.
+        """
+        content = self._request.content
+        announced = self.announced_length()
+        if announced is not None and announced > max_bytes:
+            raise too_large(max_bytes)
+        if content.is_eof():
+            body = content.read_nowait()
+            if len(body) > max_bytes:
+                raise too_large(max_bytes)
+            return body
+        deadline = self._deadlines.watch(timeout_seconds, self._body_too_slow)
+        try:
+            return await self._read_all(content, max_bytes)
+        finally:
+            deadline.drop()
+
+    async def _read_all(self, content: StreamReader, max_bytes: int) -> bytes:
+        pieces = []
+        size = 0
+        while piece := await _read_some(content):
+            size += len(piece)
+            if size > max_bytes:
+                raise too_large(max_bytes)
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    async def pieces(self, max_bytes: int, gap_seconds: float) -> AsyncIterator[bytes]:
+        """Yield the body as it comes, never more than `gap_seconds` apart.
+
+        Raises like `read_body`.
+        """
+        content = self._request.content
+        size = 0
+        while True:
+            deadline = self._deadlines.watch(gap_seconds, self._body_too_slow)
+            try:
+                piece = await _read_some(content)
+            finally:
+                deadline.drop()
+            if not piece:
+                return
+            size += len(piece)
+            if size > max_bytes:
+                raise too_large(max_bytes)
+            yield piece
+
+    def _body_too_slow(self) -> None:
+        self._request.content.set_exception(SlowBodyError())
+
+    def announced_length(self) -> int | None:
+        """Return the request's Content-Length in bytes, None where it has none."""
+        value = self._request.headers.get("content-length")
+        return int(value) if value is not None and value.isdecimal() else None
+
+    @property
+    def body_whole(self) -> bool:
+        """Whether every byte of the body has arrived."""
+        return self._request.content.is_eof()
+
+    # The reply
+
+    def send(self, data: bytes) -> None:
+        """Write a whole reply, head and body, that is ready as it stands."""
+        self._write(data)
+
+    def start(
+        self, status: int, reason: bytes | None, headers: Headers, length: int | None
+    ) -> None:
+        """Write the head of a reply whose body comes in pieces; `length` None: framed by us."""
+        framing: list[tuple[bytes, bytes]] = []
+        if length is not None:
+            framing.append((b"content-length", b"%d" % length))
+        elif self.http10:
+            self.keep_alive = False
+        else:
+            self._chunked = True
+            framing.append((b"transfer-encoding", b"chunked"))
+        self._write(head_bytes(status, (*headers, *framing, *self._connection()), reason=reason))
+
+    def reply(self, status: int, reason: bytes | None, headers: Headers, body: bytes) -> None:
+        """Write a whole reply at once."""
+        fields = (*headers, (b"content-length", b"%d" % len(body)), *self._connection())
+        self._write(head_bytes(status, fields, reason=reason) + body)
+
+    def bodiless(self, status: int, reason: bytes | None, headers: Headers) -> None:
+        """Write a reply that has no body by its nature (HEAD, 204, 304); its length stays as it was sent."""
+        self._write(head_bytes(status, (*headers, *self._connection()), reason=reason))
+
+    def write(self, data: bytes) -> None:
+        """Write a piece of the body now, in a chunk of its own where the reply is chunked.
+
+        Raises ClientLeftError.
+        """
+        if not data:
+            return
+        if self._chunked:
+            self._write(b"%x\r\n%b\r\n" % (len(data), data))
+        else:
+            self._write(data)
+
+    def finish(self) -> None:
+        """Say that the body is whole."""
+        if self._chunked:
+            self._write(b"0\r\n\r\n")
+
+    def cut(self) -> None:
+        """Abort the connection: what was sent must not look whole."""
+        self.keep_alive = False
+        transport = self._request.transport
+        if transport is not None:
+            transport.abort()
+
+    def tie(self, producer: Producer, *, stall_seconds: float) -> None:
+        """Hold `producer` back while the client does not keep up; cut a client that stands still for too long."""
+        self._producer = producer
+        self._stall_seconds = stall_seconds
+        self._flow.on_pause = self._pause
+        self._flow.on_resume = self._resume
+        if self._flow.writing_paused:
+            self._pause()
+
+    def untie(self) -> None:
+        """Stop watching the client; harmless when nothing was tied."""
+        self._producer = self._flow.on_pause = self._flow.on_resume = None
+        self._drop_stall()
+
+    async def drained(self) -> None:
+        """Return when the client has taken what was written, up to the connection's own buffer."""
+        await self._request.writer.drain()
+
+    def _pause(self) -> None:
+        if self._producer is not None:
+            self._producer.pause()
+        if self._stall is None:
+            self._stall = self._deadlines.watch(self._stall_seconds, self.cut)
+
+    def _resume(self) -> None:
+        self._drop_stall()
+        if self._producer is not None:
+            self._producer.resume()
+
+    def _drop_stall(self) -> None:
+        if self._stall is not None:
+            self._stall.drop()
+            self._stall = None
+
+    def done(self) -> web.StreamResponse:
+        """Return what aiohttp needs to end the call."""
+        return RawReply(self._request, keep_alive=self.keep_alive)
+
+    def _connection(self) -> Headers:
+        if not self.keep_alive:
+            return ((b"connection", b"close"),)
+        return ((b"connection", b"keep-alive"),) if self.http10 else ()
+
+    def _write(self, data: bytes) -> None:
+        transport = self._request.transport
+        if transport is None or transport.is_closing():
+            raise ClientLeftError
+        self._begun = True
+        self.sent_bytes += len(data)
+        transport.write(data)
+
+
+async def _read_some(content: StreamReader) -> bytes:
+    """Return the next bytes of a body, empty at its end."""
+    try:
+        return await content.readany()
+    except SlowBodyError:
+        raise InvalidRequestError(
+            "The request's body did not arrive in time.", code="request_timeout", status=408
+        ) from None
+    except (BadFramingError, HttpProcessingError, web.RequestPayloadError) as error:
+        raise InvalidRequestError(
+            "The request's body breaks HTTP's framing.", code="invalid_http"
+        ) from error
+
+
+def too_large(max_bytes: int) -> InvalidRequestError:
+    """Return the refusal of a body above `max_bytes`."""
+    return InvalidRequestError(
+        f"The request is too large: at most {max_bytes} bytes are accepted.",
+        code="request_too_large",
+        status=413,
+    )

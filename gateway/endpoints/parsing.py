@@ -1,0 +1,85 @@
+"""From a JSON body to a `Call`'s own fields: what the journey needs to know of it, and no judgement of the rest."""
+
+from collections.abc import Mapping
+
+from gateway.endpoints import Endpoint
+from gateway.errors import InvalidRequestError
+from gateway.types import Call, Headers
+
+
+def parse(
+    endpoint: Endpoint,
+    *,
+    method: str,
+    target: str,
+    headers: Headers,
+    body: bytes,
+    plain: bytes | None,
+    payload: Mapping[str, object],
+    credential: str | None,
+) -> Call:
+    """Return the call that a judged JSON body makes.
+
+    Raises InvalidRequestError where `model` is missing or no name.
+    """
+    return Call(
+        endpoint=endpoint.path,
+        method=method,
+        target=target,
+        headers=headers,
+        body=body,
+        plain=plain,
+        credential=credential,
+        payload=payload,
+        model=_model(payload, required=endpoint.kind is not None),
+        stream=payload.get("stream") is True,
+        n=_count(payload.get("n")) or 1,
+        max_output_tokens=_max_output_tokens(payload),
+        end_user=_end_user(payload),
+        repeatable=endpoint.repeatable or payload.get("store") is False,
+    )
+
+
+def _model(payload: Mapping[str, object], *, required: bool) -> str | None:
+    model = payload.get("model")
+    if isinstance(model, str) and model:
+        return model
+    if "model" not in payload:
+        if not required:
+            return None
+        raise InvalidRequestError(
+            "you must provide a model parameter",
+            code="missing_required_parameter",
+            param="model",
+        )
+    raise InvalidRequestError(
+        f"Invalid type for 'model': expected a non-empty string, but got {_kind(model)} instead.",
+        code="invalid_type",
+        param="model",
+    )
+
+
+def _kind(value: object) -> str:
+    names = {bool: "a boolean", int: "an integer", float: "a decimal", str: "an empty string"}
+    names |= {list: "an array", dict: "an object"}
+    return names.get(type(value), "null")
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+
+
+def _max_output_tokens(payload: Mapping[str, object]) -> int | None:
+    for name in ("max_completion_tokens", "max_output_tokens", "max_tokens"):
+        limit = _count(payload.get(name))
+        if limit is not None:
+            return limit
+    return None
+
+
+def _end_user(payload: Mapping[str, object]) -> str | None:
+    for name in ("safety_identifier", "user"):
+        value = payload.get(name)
+        if isinstance(value, str) and value:
+            return value
+    return None

@@ -1,0 +1,83 @@
+"""Who may talk to a local port at all, before anybody is asked who they are: hosts, origins, preflights.
+
+A page in a browser can reach a loopback port under a name of its own (DNS rebinding) and send forms across sites;
+both are refused here. Host and Origin may refuse, they never grant.
+"""
+
+import ipaddress
+from urllib.parse import urlsplit
+
+from gateway.errors import PermissionDeniedError
+from gateway.types import Headers
+
+ALLOWED_METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE"
+
+
+class Guard:
+    """The rules of one listener."""
+
+    def __init__(
+        self, *, loopback: bool, allowed_hosts: tuple[str, ...], cors_origins: tuple[str, ...]
+    ) -> None:
+        self._loopback = loopback
+        self._hosts = frozenset(host.lower() for host in allowed_hosts)
+        self._origins = frozenset(cors_origins)
+
+    def check_host(self, host: str | None) -> None:
+        """Refuse a Host that a listener on loopback cannot have: PermissionDeniedError."""
+        if host is None or not (self._loopback or self._hosts):
+            return
+        name = _hostname(host)
+        if name in self._hosts or name == "localhost" or _is_address(name):
+            return
+        raise PermissionDeniedError(
+            "This host name is not among server.allowed_hosts.", code="host_not_allowed"
+        )
+
+    def check_origin(self, origin: str | None, fetch_site: str | None, host: str | None) -> Headers:
+        """Refuse a page of another site (PermissionDeniedError); return the CORS headers for one that is listed."""
+        if origin is None:
+            if fetch_site in ("cross-site", "same-site"):
+                raise _refused()
+            return ()
+        if origin in self._origins or "*" in self._origins:
+            return (
+                (b"access-control-allow-origin", origin.encode("latin-1")),
+                (b"access-control-expose-headers", b"*"),
+                (b"vary", b"Origin"),
+            )
+        parts = urlsplit(origin) if origin != "null" else None
+        if parts is None or not host or parts.netloc.lower() != host.lower():
+            raise _refused()
+        return ()
+
+    @staticmethod
+    def preflight(cors: Headers, requested_headers: bytes | None) -> Headers:
+        """Return the headers that answer a preflight of a listed origin (Fetch standard, CORS protocol)."""
+        return (
+            *cors,
+            (b"access-control-allow-methods", ALLOWED_METHODS),
+            (b"access-control-allow-headers", requested_headers or b"authorization, content-type"),
+            (b"access-control-max-age", b"600"),
+        )
+
+
+def _refused() -> PermissionDeniedError:
+    return PermissionDeniedError(
+        "This origin is not among server.cors_origins.", code="origin_not_allowed"
+    )
+
+
+def _hostname(host: str) -> str:
+    if host.startswith("["):
+        return host[1 : host.find("]")] if "]" in host else host
+    name, _, _ = host.partition(":")
+    return name.lower().rstrip(".")
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

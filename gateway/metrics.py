@@ -1,0 +1,237 @@
+"""Every Prometheus series of the gateway: name, help, labels, buckets.
+
+Counting is adding to a plain int under a tuple of label values; prometheus-client's objects are made when somebody
+scrapes. Label values are bounded here, whatever clients send.
+"""
+
+import platform
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+
+from gateway import __version__
+
+OTHER = "other"
+_OVERHEAD_BUCKETS = (
+    0.0001,
+    0.00025,
+    0.0005,
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    1.0,
+)
+
+Labels = tuple[str, ...]
+
+
+class Counter:
+    """A family of counters."""
+
+    def __init__(self, name: str, documentation: str, labels: Labels = ()) -> None:
+        self.name = name
+        self.documentation = documentation
+        self.labels = labels
+        self.values: dict[Labels, float] = {} if labels else {(): 0}
+
+    def add(self, values: Labels, amount: float = 1) -> None:
+        """Add `amount` to the series of these label values."""
+        self.values[values] = self.values.get(values, 0) + amount
+
+    def collect(self) -> Metric:
+        """Return the family as prometheus-client exposes it."""
+        family = CounterMetricFamily(self.name, self.documentation, labels=self.labels)
+        for values, value in list(self.values.items()):
+            family.add_metric(values, value)
+        return family
+
+
+class Gauge:
+    """A family of gauges whose values are asked for at scrape time, or set."""
+
+    def __init__(
+        self,
+        name: str,
+        documentation: str,
+        labels: Labels = (),
+        read: Callable[[], Mapping[Labels, float]] | None = None,
+    ) -> None:
+        self.name = name
+        self.documentation = documentation
+        self.labels = labels
+        self.values: dict[Labels, float] = {}
+        self.read = read
+
+    def add(self, values: Labels, amount: float) -> None:
+        """Move the series of these label values by `amount`."""
+        self.values[values] = self.values.get(values, 0) + amount
+
+    def set(self, values: Labels, value: float) -> None:
+        """Set the series of these label values."""
+        self.values[values] = value
+
+    def collect(self) -> Metric:
+        """Return the family as prometheus-client exposes it."""
+        family = GaugeMetricFamily(self.name, self.documentation, labels=self.labels)
+        for values, value in {**self.values, **(self.read() if self.read else {})}.items():
+            family.add_metric(values, value)
+        return family
+
+
+class Histogram:
+    """A family of histograms with fixed upper bounds."""
+
+    def __init__(
+        self, name: str, documentation: str, labels: Labels, bounds: tuple[float, ...]
+    ) -> None:
+        self.name = name
+        self.documentation = documentation
+        self.labels = labels
+        self.bounds = bounds
+        self._series: dict[Labels, tuple[list[int], list[float]]] = {}
+
+    def observe(self, values: Labels, value: float) -> None:
+        """Count `value` in the series of these label values."""
+        series = self._series.get(values)
+        if series is None:
+            series = self._series[values] = ([0] * (len(self.bounds) + 1), [0.0])
+        series[0][bisect_left(self.bounds, value)] += 1
+        series[1][0] += value
+
+    def collect(self) -> Metric:
+        """Return the family as prometheus-client exposes it."""
+        family = HistogramMetricFamily(self.name, self.documentation, labels=self.labels)
+        for values, (counts, total) in list(self._series.items()):
+            buckets = []
+            running = 0
+            for bound, count in zip((*map(str, self.bounds), "+Inf"), counts, strict=True):
+                running += count
+                buckets.append((bound, running))
+            family.add_metric(values, buckets, total[0])
+        return family
+
+
+class Bounded:
+    """A label whose values are those known beforehand, or come first, up to a number; the rest is `other`."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._known: set[str] = set()
+
+    def admit(self, values: Iterable[str]) -> None:
+        """Make room for values that are known beforehand, while there is any."""
+        for value in values:
+            if len(self._known) >= self._limit:
+                return
+            self._known.add(value)
+
+    def __call__(self, value: str | None) -> str:
+        """Return the label for `value`."""
+        return value if value in self._known else OTHER
+
+
+class Metrics:
+    """All families, and the collector that hands them to a registry."""
+
+    def __init__(self, *, max_users: int = 200, max_models: int = 200) -> None:
+        self.user = Bounded(max_users)
+        self.model = Bounded(max_models)
+        self.requests = Counter(
+            "gateway_requests_total",
+            "Calls that ended, by the status that the client saw (499: the client left).",
+            ("endpoint", "model", "upstream", "user", "status", "error_type"),
+        )
+        self.tokens = Counter(
+            "gateway_tokens_total",
+            "Tokens of calls that ended, in types that add up.",
+            ("user", "model", "type", "source"),
+        )
+        self.upstream_requests = Counter(
+            "gateway_upstream_requests_total",
+            "Tries of upstreams, by the status or the failure they ended in.",
+            ("upstream", "status"),
+        )
+        self.retries = Counter(
+            "gateway_upstream_retries_total",
+            "Further tries of the same target, by the reason.",
+            ("upstream", "reason"),
+        )
+        self.fallbacks = Counter(
+            "gateway_fallbacks_total",
+            "Steps to a call's next target.",
+            ("model", "from", "to"),
+        )
+        self.disconnects = Counter(
+            "gateway_client_disconnects_total",
+            "Clients that left before their reply was whole, by the phase.",
+            ("phase",),
+        )
+        self.shed = Counter(
+            "gateway_shed_requests_total",
+            "Requests refused at once to protect the others, by the reason.",
+            ("reason",),
+        )
+        self.reloads = Counter(
+            "gateway_config_reloads_total", "Reloads of the configuration.", ("outcome",)
+        )
+        self.in_flight = Gauge("gateway_requests_in_flight", "Calls in progress.", ("endpoint",))
+        self.upstream_up = Gauge(
+            "gateway_upstream_up",
+            "1 where an upstream and model is asked in its turn, 0 while it cools down.",
+            ("upstream", "model"),
+        )
+        self.reload_ok = Gauge(
+            "gateway_config_last_reload_successful", "1 where the newest configuration is in use."
+        )
+        self.reload_at = Gauge(
+            "gateway_config_last_reload_success_timestamp_seconds",
+            "When the configuration in use was read, in seconds since 1970.",
+        )
+        self.build_info = Gauge(
+            "gateway_build_info", "What is running; always 1.", ("version", "python")
+        )
+        self.build_info.set((__version__, platform.python_version()), 1)
+        self.overhead = Histogram(
+            "gateway_overhead_seconds",
+            "The gateway's own time in a call: waits for the upstream and the client excluded.",
+            ("endpoint",),
+            _OVERHEAD_BUCKETS,
+        )
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every family (prometheus-client's collector protocol)."""
+        for family in vars(self).values():
+            if isinstance(family, Counter | Gauge | Histogram):
+                yield family.collect()
+
+    def registry(self) -> CollectorRegistry:
+        """Return a registry of these metrics and the process's own."""
+        registry = CollectorRegistry()
+        registry.register(self)
+        return registry
+
+    # What the relay counts as it goes.
+
+    def upstream_asked(self, upstream: str, status: str) -> None:
+        """Count a try and how it ended: a status, or the name of a failure."""
+        self.upstream_requests.add((upstream, status))
+
+    def retried(self, upstream: str, reason: str) -> None:
+        """Count another try of the same target."""
+        self.retries.add((upstream, reason))
+
+    def fell_back(self, model: str | None, source: str, to: str) -> None:
+        """Count a step to the next target."""
+        self.fallbacks.add((self.model(model), source, to))

@@ -1,0 +1,236 @@
+"""The listener's own rules: what holds for a client's connection before, between and after its calls.
+
+aiohttp's low-level server parses and keeps connections; here are the deadline for a request's head, parser errors in
+OpenAI's shape, back-pressure towards whoever produces a reply, and closing in order. What a call means is `handler.py`.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import StreamReader, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import RawRequestMessage
+from aiohttp.http_exceptions import LineTooLong
+
+from gateway.deadlines import Deadline, Deadlines
+from gateway.downstream import BadFramingError, RawReply, error_reply
+from gateway.errors import GatewayError, InternalError, InvalidRequestError
+from gateway.types import Headers
+
+MAX_LINE_BYTES = 65_536
+MAX_HEADERS = 256
+# How long what is left of a refused body is read and dropped, so that the client can read the refusal.
+LINGER_SECONDS = 5.0
+
+# aiohttp logs parser errors with the request's own bytes, keys and prompts included: nothing of that is kept.
+_SILENT = logging.getLogger("gateway.aiohttp")
+_SILENT.addHandler(logging.NullHandler())
+_SILENT.propagate = False
+
+Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class ClientConnection(web.RequestHandler):
+    """One client's connection."""
+
+    __slots__ = ("_body", "_head_deadline", "_more_seen", "_server", "on_pause", "on_resume")
+
+    def __init__(self, server: "DataServer", **kwargs: Any) -> None:
+        super().__init__(server, **kwargs)
+        self._server = server
+        self._head_deadline: Deadline | None = None
+        # The body of the call in progress; None between calls.
+        self._body: StreamReader | None = None
+        self._more_seen = False
+        # Told when the client stops and starts to keep up with what is written.
+        self.on_pause: Callable[[], None] | None = None
+        self.on_resume: Callable[[], None] | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether no call is in progress."""
+        return self._body is None
+
+    def begin(self, body: StreamReader) -> None:
+        """Note that a request's head is whole and its call begins."""
+        self._body = body
+        self._drop_head_deadline()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came; a head that has begun must be whole within its deadline."""
+        body = self._body
+        if body is None:
+            if self._head_deadline is None:
+                self._watch_head()
+        elif body.is_eof():
+            self._more_seen = True
+        super().data_received(data)
+        # No request can follow a body that is not over: what is queued now is a parser's error. aiohttp would
+        # tell the reader of the body nothing.
+        if body is not None and not body.is_eof() and getattr(self, "_messages", None):
+            body.set_exception(BadFramingError())
+
+    def eof_received(self) -> None:
+        """Treat a client that stops sending in the middle of its call as one that left, as nginx does."""
+        if self._body is not None and self.transport is not None:
+            self.transport.abort()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Let aiohttp cancel the call in progress."""
+        self._drop_head_deadline()
+        self.on_pause = self.on_resume = None
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Hold back whoever produces the reply."""
+        super().pause_writing()
+        if self.on_pause is not None:
+            self.on_pause()
+
+    def resume_writing(self) -> None:
+        """Let the reply come again."""
+        super().resume_writing()
+        if self.on_resume is not None:
+            self.on_resume()
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """End a call."""
+        try:
+            return await super().finish_response(request, resp, start_time)
+        finally:
+            self._body = None
+            self.on_pause = self.on_resume = None
+            self._watch_last_bytes(bool(resp.keep_alive))
+            if self._more_seen:
+                self._more_seen = False
+                self._watch_head()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what the parser could not read, or what escaped from a handler, in OpenAI's shape."""
+        error: GatewayError
+        if status >= 500:
+            error = InternalError()
+        elif isinstance(exc, LineTooLong) or "many" in (message or ""):
+            error = InvalidRequestError(
+                "The request's header fields are too large.", code="headers_too_large", status=431
+            )
+        else:
+            error = InvalidRequestError(
+                "The request could not be read: it breaks HTTP's syntax.", code="invalid_http"
+            )
+        return self._server.refuse(request, error)
+
+    def force_close(self) -> None:
+        """Close at once."""
+        self._drop_head_deadline()
+        super().force_close()
+
+    def _watch_last_bytes(self, keep_alive: bool) -> None:
+        # Closing waits for the client to take what is written: one that never does would hold the socket for ever.
+        transport = self.transport
+        if not keep_alive and transport is not None and transport.get_write_buffer_size():
+            self._server.deadlines.watch(self._server.keepalive_seconds, transport.abort)
+
+    def _watch_head(self) -> None:
+        self._head_deadline = self._server.deadlines.watch(
+            self._server.header_seconds, self._head_too_slow
+        )
+
+    def _drop_head_deadline(self) -> None:
+        if self._head_deadline is not None:
+            self._head_deadline.drop()
+            self._head_deadline = None
+
+    def _head_too_slow(self) -> None:
+        self._head_deadline = None
+        if self.transport is None or not self.idle:
+            return
+        error = InvalidRequestError(
+            "The request's head did not arrive in time.", code="request_timeout", status=408
+        )
+        head, body = error_reply(error, self._server.error_headers(), close=True)
+        self.transport.write(head + body)
+        self.force_close()
+
+
+class DataServer(web.Server):
+    """The factory and register of the client connections of one listener."""
+
+    def __init__(
+        self,
+        handle: Handle,
+        *,
+        deadlines: Deadlines,
+        header_seconds: float,
+        keepalive_seconds: float,
+        error_headers: Callable[[], Headers],
+        on_parser_error: Callable[[GatewayError], None],
+    ) -> None:
+        super().__init__(handle, request_factory=self._begin, handler_cancellation=True)
+        self.deadlines = deadlines
+        self.header_seconds = header_seconds
+        self.keepalive_seconds = keepalive_seconds
+        self.error_headers = error_headers
+        self._on_parser_error = on_parser_error
+
+    def __call__(self) -> ClientConnection:
+        """Return the protocol of a new connection."""
+        return ClientConnection(
+            self,
+            loop=asyncio.get_running_loop(),
+            keepalive_timeout=self.keepalive_seconds,
+            access_log=None,
+            logger=_SILENT,
+            max_line_size=MAX_LINE_BYTES,
+            max_field_size=MAX_LINE_BYTES,
+            max_headers=MAX_HEADERS,
+            lingering_time=LINGER_SECONDS,
+            auto_decompress=False,
+        )
+
+    def refuse(self, request: web.BaseRequest, error: GatewayError) -> web.StreamResponse:
+        """Answer a request that never became a call."""
+        self._on_parser_error(error)
+        head, body = error_reply(error, self.error_headers(), close=True)
+        return RawReply(request, head + body)
+
+    def close_idle(self) -> None:
+        """Close the connections on which no call is in progress, and the others after their call."""
+        for connection in self.connections:
+            if isinstance(connection, ClientConnection) and connection.idle:
+                connection.force_close()
+            else:
+                connection.close()
+
+    def held_bytes(self) -> list[int]:
+        """Return the size of what waits to be taken by each client, in bytes."""
+        transports = [c.transport for c in self.connections if c.transport is not None]
+        return [transport.get_write_buffer_size() for transport in transports]
+
+    def abort_all(self) -> None:
+        """Cut every connection: what is not whole by now must not look whole."""
+        for connection in self.connections:
+            if connection.transport is not None:
+                connection.transport.abort()
+
+    def _begin(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: web.RequestHandler,
+        writer: AbstractStreamWriter,
+        task: "asyncio.Task[None]",
+    ) -> web.BaseRequest:
+        if isinstance(protocol, ClientConnection):
+            protocol.begin(payload)
+        return web.BaseRequest(message, payload, protocol, writer, task, asyncio.get_running_loop())

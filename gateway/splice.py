@@ -1,0 +1,2 @@
+def replace_member(b, k, v):
+    return b

@@ -1,0 +1,324 @@
+"""The house rules that a machine can keep: who may import whom, where packages live, how long things get.
+
+The tables say what is allowed. A new module gets its row in `ARROWS` together with its code.
+"""
+
+import ast
+import re
+import sys
+import tomllib
+import zipfile
+from collections.abc import Iterator, Sequence
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "gateway"
+
+# The nouns: every part may use them.
+FOUNDATION = {"types", "errors", "clock", "deadlines"}
+
+# Files of these names belong to one part, as those of a folder do.
+FOLDED = {"config_": "config", "limit_": "limits"}
+
+# Part -> the parts that it may import beside the foundation; within a part everything may be imported.
+# Policies know neither sockets nor the configuration, nor one another.
+ARROWS = {
+    "__init__": "",
+    "types": "",
+    "errors": "",
+    "clock": "",
+    "deadlines": "clock",
+    # Bytes in, bytes out.
+    "headers": "",
+    "inflate": "",
+    "body_coding": "",
+    "json_body": "json_skeleton",
+    "json_skeleton": "",
+    "prices": "",
+    "ratelimit_headers": "",
+    "splice": "",
+    # Where shared state lives.
+    "stores": "",
+    # Policies.
+    "auth": "",
+    "guard": "",
+    "routing": "",
+    "validation": "",
+    "tokens": "",
+    "transcript": "",
+    "limits": "prices ratelimit_headers stores",
+    "cache": "stores",
+    # Extension points: what a path means, how a kind of upstream is asked.
+    "endpoints": "validation transcript tokens",
+    "upstreams": "splice",
+    # The rim: sockets, series, log lines.
+    "transport": "",
+    "downstream": "",
+    "server": "downstream",
+    "relay": "downstream headers inflate transcript transport upstreams",
+    "metrics": "",
+    "metering": "metrics",
+    "logs": "",
+    "admin": "",
+    "catalog": "auth relay",
+    # The journey of one call.
+    "handler": "auth body_coding cache catalog downstream endpoints guard headers json_body limits metering relay "
+    "routing tokens transcript validation",
+    # What can be configured, and how it is read.
+    "config": "",
+    # The composition root: parts are made here and nowhere else.
+    "compose": "auth cache catalog config guard handler limits metering relay routing stores tokens transport "
+    "upstreams",
+    "lifecycle": "",
+    "app": "admin compose config downstream handler lifecycle logs metering metrics server",
+    # A small real upstream, and the command line.
+    "demo_upstream": "",
+    "probes": "config",
+    "__main__": "app auth config demo_upstream logs probes tokens",
+}
+
+# Third-party package -> the modules or parts that are its home.
+HOMES = {
+    "aiohttp": "admin app demo_upstream downstream handler server transport.aiohttp_client",
+    "cachetools": "stores.memory tokens",
+    "httptools": "transport",
+    "msgspec": "catalog config demo_upstream endpoints json_body splice transcript validation",
+    "prometheus_client": "admin metrics",
+    "tiktoken": "tokens",
+    "uvloop": "app demo_upstream",
+    "yaml": "config_loader",
+    "yarl": "transport.aiohttp_client",
+}
+
+# What data could turn into code by, or what starts other programs.
+DANGEROUS_MODULES = {"marshal", "pickle", "runpy", "shelve", "subprocess"}
+DANGEROUS_CALLS = {"eval", "exec", "compile", "__import__", "os.system", "os.popen", "os.execv"}
+
+MAX_FILE_LINES = 400
+MAX_FUNCTION_LINES = 60
+
+MODULES = {
+    ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__"): path
+    for path in sorted(PACKAGE.rglob("*.py"))
+}
+SOURCES = sorted(
+    path for folder in ("gateway", "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")
+)
+TESTS = [path for path in SOURCES if path.name.startswith("test_")]
+
+
+def tree_of(path: Path) -> ast.Module:
+    """Parse a file."""
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+def part_of(module: str) -> str:
+    """Return the part that a module, named without the leading "gateway.", belongs to."""
+    first = module.partition(".")[0]
+    return next((part for prefix, part in FOLDED.items() if first.startswith(prefix)), first)
+
+
+def imported(node: ast.AST) -> Iterator[str]:
+    """Yield the full names of the modules that an import statement may load; nothing for other nodes."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        yield node.module or ""
+        yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def own_imports(path: Path) -> set[str]:
+    """Return the gateway's modules that a file imports, without the leading "gateway."."""
+    names = (name for node in ast.walk(tree_of(path)) for name in imported(node))
+    found = {name.removeprefix("gateway.") for name in names if name.startswith("gateway.")}
+    return {name for name in found if name in MODULES}
+
+
+def foreign_imports(path: Path) -> set[str]:
+    """Return the third-party packages that a file imports."""
+    names = (name for node in ast.walk(tree_of(path)) for name in imported(node))
+    packages = {name.partition(".")[0] for name in names}
+    return packages - set(sys.stdlib_module_names) - {"gateway"}
+
+
+def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Yield every function of a file, nested ones and methods included."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+
+
+def does_something(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    """Tell whether a function is more than its docstring, as those of a Protocol are not."""
+    return any(
+        not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+        for node in function.body
+    )
+
+
+def every(paths: Sequence[Path]) -> pytest.MarkDecorator:
+    """Run a test once for each file, named by its path."""
+    return pytest.mark.parametrize(
+        "path", paths, ids=[path.relative_to(ROOT).as_posix() for path in paths]
+    )
+
+
+every_module = every(list(MODULES.values()))
+
+
+def name_of(path: Path) -> str:
+    """Return a module's name without the leading "gateway."."""
+    return next(name for name, other in MODULES.items() if other == path)
+
+
+@every_module
+def test_imports_follow_the_arrows(path: Path) -> None:
+    """A module imports the foundation, its own part, and what its row in ARROWS names."""
+    part = part_of(name_of(path))
+
+    assert part in ARROWS, f"give {part!r} a row in ARROWS: which parts may it import, and why?"
+    allowed = {part, *ARROWS[part].split()}
+    # The nouns do not import one another unless their rows say so.
+    allowed |= set() if part in FOUNDATION else FOUNDATION
+    # Of the package itself there is its version, for all.
+    found = {part_of(name) for name in own_imports(path)} - {"__init__"}
+    assert found <= allowed, f"{part} may not import {sorted(found - allowed)}: turn the arrow"
+
+
+def test_arrows_name_parts_only() -> None:
+    """A row, and each name in it, is a part, so that a misspelt one allows nothing by accident."""
+    named = {name for row in ARROWS.values() for name in row.split()}
+
+    assert named <= set(ARROWS)
+
+
+def test_imports_have_no_cycle() -> None:
+    """No module imports itself by way of others."""
+    graph = {name: own_imports(path) for name, path in MODULES.items()}
+
+    try:
+        tuple(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        pytest.fail(" <- ".join(error.args[1]))
+
+
+@every_module
+def test_third_party_packages_stay_at_home(path: Path) -> None:
+    """A third-party package is imported in its home alone."""
+    name = name_of(path)
+
+    for package in foreign_imports(path):
+        home = HOMES.get(package, "").split()
+        assert {name, part_of(name)} & set(home), f"{package} has its home in {home or 'no module'}"
+
+
+def test_every_dependency_has_a_home() -> None:
+    """What pyproject.toml requires is what HOMES lists: nothing is installed for no use."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    required = {re.split("[>=]", line)[0] for line in project["dependencies"]}
+    import_names = {"prometheus-client": "prometheus_client", "pyyaml": "yaml"}
+
+    # yarl is aiohttp's own type for URLs and comes with it.
+    assert {import_names.get(name, name) for name in required} == set(HOMES) - {"yarl"}
+
+
+@every_module
+def test_no_import_hides_in_a_function(path: Path) -> None:
+    """Imports stand at the top of a file, where a reader and this test see them."""
+    hidden = [
+        f"line {node.lineno}"
+        for function in functions(tree_of(path))
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+
+    assert hidden == []
+
+
+@every_module
+def test_nothing_is_global_or_asserted(path: Path) -> None:
+    """No function rebinds a module's names, and no control flow hangs on an assert, which -O removes."""
+    bad = [
+        f"line {node.lineno}"
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Global | ast.Assert)
+    ]
+
+    assert bad == []
+
+
+@every_module
+def test_data_never_becomes_code(path: Path) -> None:
+    """The package evaluates nothing, unpickles nothing and starts no program."""
+    tree = tree_of(path)
+    calls = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    loaded = {name for node in ast.walk(tree) for name in imported(node)}
+
+    assert calls & DANGEROUS_CALLS == set()
+    assert {name.partition(".")[0] for name in loaded} & DANGEROUS_MODULES == set()
+
+
+@every(SOURCES)
+def test_files_and_functions_stay_short(path: Path) -> None:
+    """A file fits a sitting and a function a screen."""
+    text = path.read_text(encoding="utf-8")
+    long = {
+        function.name: lines
+        for function in functions(ast.parse(text))
+        if (lines := (function.end_lineno or 0) - function.lineno + 1) > MAX_FUNCTION_LINES
+    }
+
+    assert text.count("\n") <= MAX_FILE_LINES
+    assert long == {}
+
+
+@every_module
+def test_every_module_has_its_test_file(path: Path) -> None:
+    """What `gateway/a/b.py` does is tested in `tests/a/test_b.py`; of a folder itself in `tests/a/test_a.py`."""
+    if not any(does_something(function) for function in functions(tree_of(path))):
+        return
+    relative = path.relative_to(PACKAGE)
+    stem = relative.parent.name if path.stem == "__init__" else path.stem.strip("_")
+    expected = ROOT / "tests" / relative.parent / f"test_{stem}.py"
+
+    assert expected.is_file(), f"write {expected.relative_to(ROOT)}"
+
+
+@every(TESTS)
+def test_every_test_states_its_promise(path: Path) -> None:
+    """Each test's docstring says in a sentence what holds."""
+    silent = [
+        function.name
+        for function in functions(tree_of(path))
+        if function.name.startswith("test_")
+        and not (ast.get_docstring(function) or "").endswith(".")
+    ]
+
+    assert silent == []
+
+
+def test_the_wheel_holds_the_package_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is installed is the package, its metadata and licence, and nothing that lies about in the tree."""
+    build = pytest.importorskip("hatchling.build", reason="hatchling is in requirements/dev.txt")
+    monkeypatch.chdir(ROOT)
+    wheel = tmp_path / build.build_wheel(str(tmp_path))
+
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    metadata = {name for name in names if re.match(r"gateway-[^/]+\.dist-info/", name)}
+    package = {
+        path.relative_to(ROOT).as_posix()
+        for path in PACKAGE.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert names - metadata == package
+    assert {name.partition("/")[2] for name in metadata} == {
+        "METADATA",
+        "RECORD",
+        "WHEEL",
+        "entry_points.txt",
+        "licenses/LICENSE",
+    }

@@ -1,0 +1,56 @@
+"""Log lines: one a record, readable, never the cause of a stop."""
+
+import io
+import json
+import logging
+
+import pytest
+
+from gateway import logs
+
+
+def written(style: str, *calls: tuple[str, dict[str, object]]) -> list[str]:
+    stream = io.StringIO()
+    listener = logs.start("info", style, stream)
+    logger = logging.getLogger("gateway.test")
+    for message, fields in calls:
+        logger.info(message, extra={"fields": fields})
+    listener.stop()
+    return stream.getvalue().splitlines()
+
+
+def test_json_lines_carry_their_fields() -> None:
+    """Each record is one JSON object with its time, level, message and fields."""
+    (line,) = written("json", ("call", {"status": 200, "user": "alice"}))
+
+    entry = json.loads(line)
+    assert (entry["level"], entry["message"]) == ("info", "call")
+    assert (entry["status"], entry["user"]) == (200, "alice")
+    assert entry["time"].endswith("Z")
+
+
+@pytest.mark.parametrize("style", ["json", "text"])
+def test_control_characters_cannot_forge_lines(style: str) -> None:
+    """Whatever a name holds, a record stays one line without control characters."""
+    lines = written(style, ("call", {"model": "x\ny\x1b[31m\u2028"}), ("two\nlines", {}))
+
+    assert len(lines) == 2
+    assert all(line.isprintable() for line in lines)
+
+
+def test_text_lines_are_for_people() -> None:
+    """The text style shows fields as name=value and leaves out what is not known."""
+    (line,) = written("text", ("call", {"status": 200, "code": None, "path": "a b"}))
+
+    assert line.endswith('info    call status=200 path="a b"')
+
+
+def test_a_closed_stream_costs_lines_alone() -> None:
+    """Logging to a closed stderr drops lines and stops nothing."""
+    stream = io.StringIO()
+    listener = logs.start("info", "json", stream)
+    stream.close()
+
+    logging.getLogger("gateway.test").info("lost")
+
+    listener.stop()
