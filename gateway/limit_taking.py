@@ -8,9 +8,9 @@ from typing import NamedTuple
 from gateway.clock import Clock
 from gateway.errors import RateLimitError, StoreError, UnavailableError
 from gateway.limit_estimates import Demand, Needs
+from gateway.limit_headers import headers, refusal
 from gateway.limit_plans import Plan
 from gateway.limit_queue import Attempt, WaitingRoom
-from gateway.ratelimit_headers import headers, refusal
 from gateway.stores import NEVER, Bucket, Charges, Decision, Refusal, Store
 
 # How many refusals are remembered; beyond, the oldest is forgotten.

@@ -1,7 +1,7 @@
 """Limits on requests, tokens, money and concurrency: reserve to admit, settle what it came to.
 
 Which limits weigh on a call is worked out in `limit_plans`, the words of a refusal stand in
-`ratelimit_headers`, the counting is done by `stores`. What is promised, and why it holds, is in
+`limit_headers`, the counting is done by `stores`. What is promised, and why it holds, is in
 docs/limits.md.
 """
 
@@ -12,11 +12,11 @@ from typing import Literal, Self
 from gateway.clock import Clock
 from gateway.errors import PermissionDeniedError, RateLimitError
 from gateway.limit_estimates import Demand, Estimate, LearnedOutputs, Needs
+from gateway.limit_headers import headers
 from gateway.limit_plans import Plans
 from gateway.limit_rules import LimitRule
 from gateway.limit_taking import Grant, Taker
 from gateway.prices import Price
-from gateway.ratelimit_headers import headers
 from gateway.stores import Store
 from gateway.types import Call, Headers, Usage, User
 

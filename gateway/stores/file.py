@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from gateway.clock import Clock
 from gateway.errors import StoreError
-from gateway.stores import SLOTS, Bucket, Charges, Decision, Kind
+from gateway.stores import Bucket, Charges, Decision, Kind
 from gateway.stores.memory import MAX_VALUES_BYTES, MemoryStore, Window
 
 _FLUSH_SECONDS = 0.5

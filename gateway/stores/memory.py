@@ -60,6 +60,13 @@ class Window:
             return
         self.booked += amount
 
+    def settle(self, slot: float, held: int, final: int) -> None:
+        """End a hold: book what it came to in its slot, and now what goes beyond it."""
+        self.held -= held
+        self.book(slot, min(final, held))
+        if final > held:
+            self.book(self.slot, final - held)
+
     def freed_by(self, need: int) -> float | None:
         """Return the slot that has to leave until `need` is free; None: no slot frees that much."""
         for slot, amount in [*(self.older or {}).items(), (self.slot, self.current)]:
@@ -147,14 +154,12 @@ class MemoryStore:
             if not bucket.holds:
                 if final < amount:
                     window.book(slot, final - amount)
-                continue
-            window.held -= amount
-            if bucket.window_seconds:
-                window.book(slot, min(final, amount))
-                if final > amount:
-                    window.book(window.slot, final - amount)
-            elif not window.held:
-                del windows[bucket.key]
+            elif bucket.window_seconds:
+                window.settle(slot, amount, final)
+            else:
+                window.held -= amount
+                if not window.held:
+                    del windows[bucket.key]
 
     async def get(self, key: str) -> bytes | None:
         """Return what was set and has not expired."""

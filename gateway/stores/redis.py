@@ -50,7 +50,7 @@ class RedisStore:
         timeout_seconds: float = 0.05,
         lease_seconds: float = LEASE_SECONDS,
     ) -> None:
-        """Raises ValueError for a URL or prefix that cannot be used."""
+        """Connect to nothing yet. Raises ValueError for a URL or prefix that cannot be used."""
         if not prefix.isascii():
             raise ValueError("the store's prefix has to be ASCII")
         self._address = RedisAddress.from_url(url)

