@@ -12,8 +12,9 @@ from gateway.stores import NEVER, SLOTS, Bucket, Charges, Decision, Refusal
 # How many bytes `set` may keep.
 MAX_VALUES_BYTES = 64 << 20
 
-# The least time between two looks for states that are as good as new.
+# The least time between two looks for states that are as good as new, and how many are looked at.
 MIN_SWEEP_SECONDS = 1.0
+MIN_SWEPT = 1000
 
 # How long states of one sort last: the window's seconds, and its slots' (0.0: nothing slides).
 Lasts = tuple[float, float]
@@ -79,7 +80,7 @@ class Window:
         """Return the latest slot with anything in it; what is held may yet be booked in it."""
         if self.current or self.held or not self.older:
             return self.slot
-        return max(slot for slot, amount in self.older.items() if amount or slot == self.slot)
+        return max((slot for slot, amount in self.older.items() if amount), default=self.slot)
 
 
 class MemoryStore:
@@ -222,8 +223,8 @@ class MemoryStore:
         keys = self._sweeps[lasts]
         now = self._now()
         seconds, width = lasts
-        share = min(1.0, max(MIN_SWEEP_SECONDS / seconds, 1 / SLOTS))
-        for _ in range(math.ceil(len(keys) * share)):
+        share = max(MIN_SWEEP_SECONDS / seconds, 1 / SLOTS)
+        for _ in range(min(len(keys), max(MIN_SWEPT, math.ceil(len(keys) * share)))):
             key = keys.popleft()
             window = self._windows[key]
             since = now // width - window.slot > SLOTS if width else now - window.slot > seconds
