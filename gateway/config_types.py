@@ -45,6 +45,34 @@ class Format:
     secret: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class OneOrMore:
+    """Marks a list that may be written as its only item."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimit:
+    """At most `amount` in any window of `window_seconds`, written in `unit`."""
+
+    amount: int
+    window_seconds: int
+    unit: str
+
+    def __str__(self) -> str:
+        return f"{self.amount}/{self.unit}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetLimit:
+    """At most so much money in a calendar day or month, UTC."""
+
+    usd: Decimal
+    period: Literal["day", "month"]
+
+    def __str__(self) -> str:
+        return f"{self.usd}/{self.period}"
+
+
 class Secret:
     """A text that must not be seen: `reveal` alone gives it out."""
 
