@@ -276,15 +276,24 @@ Per = Literal["user", "group", "end_user", "model", "upstream", "global"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LimitMatch:
+    """Which calls a rule is for: globs, all of which must fit; null: any."""
+
+    user: Annotated[Text | None, Doc("The owner of the key.")] = None
+    group: Annotated[Text | None, Doc("The group of the key.")] = None
+    end_user: Annotated[Text | None, Doc("The end user that the call names.")] = None
+    model: Annotated[Text | None, Doc("The model that the call asks for.")] = None
+    upstream: Annotated[Text | None, Doc("The upstream that is to be asked.")] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
     """A rule: of those with the same `per` the first that matches decides, dimension by dimension."""
 
     per: Annotated[
         tuple[Per, ...], OneOrMore(), Doc("Whose calls are counted together; a list: each pair.")
     ]
-    match: Annotated[
-        Mapping[Per, Text], Doc("Which calls it is for: globs by user, group, model and so on.")
-    ] = field(default_factory=dict)
+    match: LimitMatch = LimitMatch()
     requests: Annotated[tuple[RateText, ...], OneOrMore(), Doc("Calls.")] = ()
     tokens: Annotated[tuple[RateText, ...], OneOrMore(), Doc("Tokens, of prompts and replies.")] = ()
     budget: Annotated[

@@ -7,6 +7,8 @@ import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
