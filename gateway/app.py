@@ -86,8 +86,15 @@ class App:
     async def start(self) -> None:
         """Bind both listeners and be ready.
 
-        Raises StartError where an address cannot be bound.
+        Raises StartError where an address cannot be bound or a file cannot be read; nothing stays open then.
         """
+        try:
+            await self._start()
+        except BaseException:
+            await self._close()
+            raise
+
+    async def _start(self) -> None:
         config = self.config
         self._listener, listen = await _bind(self._server, config.server.listen)
         self.base_url = f"{listen}/v1"
@@ -151,6 +158,8 @@ class App:
             await self._close()
 
     async def _close(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
         await self._composer.aclose()
         if self._admin_listener is not None:
             self._admin_listener.close()

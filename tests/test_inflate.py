@@ -64,6 +64,30 @@ def test_gzip_members_follow_one_another() -> None:
         assert (inflater.ended, inflater.failed) == (True, False)
 
 
+def test_a_member_that_is_cut_is_missed() -> None:
+    """Where another member began and did not end, the text is not whole."""
+    _, inflater = inflate(b"gzip", gzip.compress(b"a") + gzip.compress(b"b")[:-1])
+
+    assert (inflater.ended, inflater.failed) == (False, False)
+
+
+def test_what_follows_deflate_is_left() -> None:
+    """Deflate has one end: what comes after it is not of the text."""
+    text, inflater = inflate(b"deflate", zlib.compress(b"a") + b"b", b"cd")
+
+    assert text == b"a"
+    assert (inflater.ended, inflater.failed) == (True, False)
+
+
+def test_nothing_stays_behind_in_the_decoder() -> None:
+    """The last bytes come out too where they did not fit into the piece before."""
+    for size in range(32 * 1024 - 2, 32 * 1024 + 300):
+        text, inflater = inflate(b"deflate", raw_deflate(bytes(size)))
+
+        assert len(text) == size
+        assert inflater.ended
+
+
 @pytest.mark.parametrize("coding", [b"gzip", b"deflate", b"Deflate"])
 def test_a_cut_body_has_not_ended(coding: bytes) -> None:
     """A body without its last bytes is read as far as it goes, and is not whole."""

@@ -40,13 +40,14 @@ class Transcript:
         *,
         content_type: bytes,
         content_encoding: bytes = b"",
+        stream: bool = False,
         choices: int = 1,
         usage_expected: bool = False,
     ) -> None:
         """Make one for a reply's head: empty values where it has no such field.
 
-        `choices`: how many answers were asked for. `usage_expected`: the stream was asked to report its usage, so
-        its words are not gathered.
+        `stream`: a stream was asked for, and what is no JSON is taken for one. `choices`: how many answers were
+        asked for. `usage_expected`: the stream was asked to report its usage, so its words are not gathered.
         """
         self._reading = Reading()
         self._choices = choices
@@ -58,10 +59,10 @@ class Transcript:
         self._over = False
         kind = content_type.partition(b";")[0].strip().lower()
         self._body: EventStream | Document | Opaque
-        if kind == b"text/event-stream":
-            self._body = EventStream(self._reading, read_all=not usage_expected)
-        elif kind == b"application/json" or kind.endswith(b"+json"):
+        if kind == b"application/json" or kind.endswith(b"+json"):
             self._body = Document(self._reading)
+        elif kind == b"text/event-stream" or stream:
+            self._body = EventStream(self._reading, read_all=not usage_expected)
         else:
             self._body = Opaque()
 
@@ -72,6 +73,7 @@ class Transcript:
         return cls(
             content_type=_value(headers, b"content-type"),
             content_encoding=_value(headers, b"content-encoding"),
+            stream=call.stream,
             choices=call.n,
             usage_expected=call.endpoint == "/v1/responses"
             or (isinstance(options, Mapping) and options.get("include_usage") is True),

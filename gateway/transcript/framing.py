@@ -39,8 +39,8 @@ class Skim:
             self._head += data[: _HEAD_BYTES - len(self._head)]
         window = self._tail + data
         if b'"usage"' in window:
-            # What begins with the window has been seen whole in the one before.
-            for match in _USAGE.finditer(window, 1 if self._tail else 0):
+            # What begins with the window has been seen whole in the one before; a text does not begin so.
+            for match in _USAGE.finditer(window, 1):
                 # The quotation marks of what is inside a string are escaped.
                 in_string = window[: match.start()].endswith(b"\\")
                 if not in_string and len(match[0]) < _USAGE_BYTES:
@@ -163,7 +163,7 @@ class EventStream:
             self._long = None
         events, border, rest = text.lstrip(b"\n").rpartition(b"\n\n")
         if border:
-            self._note(events)
+            self._note(events.rstrip(b"\n"))
         if len(rest) > HELD_BYTES + 1:
             self._long = Skim()
             rest = self._skim(self._long, rest)
@@ -181,17 +181,15 @@ class EventStream:
             self._keep_last(events)
         elif not self._read_at_once(events):
             for event in events.split(b"\n\n"):
-                self._read(self._short(event))
+                if short := self._short(event):
+                    self._read(short)
 
     def _keep_last(self, events: bytes) -> None:
         pieces = events.rsplit(b"\n\n", LAST_EVENTS)
         if any(not piece or piece[0] == _LF or piece[-1] == _LF for piece in pieces):
             # More than one blank line: all pieces must be events.
             pieces = _BLANK_LINES.sub(b"\n\n", events).rsplit(b"\n\n", LAST_EVENTS)
-        if len(pieces) > LAST_EVENTS:
-            # The first piece is all that came before.
-            del pieces[0]
-            self._partial = True
+        # Of more pieces than are kept the first is all that came before.
         kept = self._kept + [self._short(event) for event in pieces]
         while len(kept) > LAST_EVENTS or (len(kept) > 1 and sum(map(len, kept)) > LAST_BYTES):
             del kept[0]
@@ -214,7 +212,8 @@ class EventStream:
         if len(events) > HELD_BYTES or not plain.startswith(b"data:"):
             return False
         array = b"[%b]" % plain[5:].replace(b"\n\ndata:", b",")
-        if not self._reading.read_all(array):
+        # A line end that is left would pass as a blank of JSON, and divides fields of an event.
+        if b"\n" in array or not self._reading.read_all(array):
             return False
         self.done = self.done or len(plain) < len(events)
         self._read_bytes += len(events) + 2

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from gateway.transcript import wire
+import gateway.transcript.wire as wire  # noqa: PLR0402 - the package itself would close a circle
 from gateway.types import Output, Usage
 
 # What is kept of a reply's words so that their tokens can be counted; of what is beyond it only the size is known.

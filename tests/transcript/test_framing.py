@@ -120,6 +120,17 @@ def test_of_the_last_events_the_rest_is_extrapolated() -> None:
         assert events.scale == 10.0
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 101, 100_000])
+def test_blank_lines_are_no_events(size: int) -> None:
+    """The last events are the same however many blank lines stand between them, and however they are cut."""
+    body = b"".join(b"data: %b" % say(b"%d;" % i) + b"\n" * (2 + i % 4) for i in range(40))
+    body = b"\n\n\n" + body
+
+    _, reading = stream(*(body[i : i + size] for i in range(0, len(body), size)), read_all=False)
+
+    assert reading.output(1).texts == ("".join(f"{i};" for i in range(24, 40)),)
+
+
 @pytest.mark.parametrize("read_all", [True, False])
 @pytest.mark.parametrize("size", [1_000, 70_000, 10_000_000])
 @pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
@@ -147,6 +158,9 @@ def test_an_event_at_the_bound_is_read_whole() -> None:
 
     for parts in (
         [fits],
+        [b"\n\n\n" + fits + b"\n\n\n"],
+        [b": a\n\n\n" + fits],
+        [b": a\n\n\n", fits],
         [fits[:-1], fits[-1:]],
         [fits[i : i + 999] for i in range(0, 70_000, 999)],
     ):
