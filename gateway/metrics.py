@@ -158,7 +158,7 @@ def _histogram(name: str, documentation: str, *labels: str, bounds: tuple[float,
     return made
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Metrics:
     """All families, and the collector that hands them to a registry."""
 

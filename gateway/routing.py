@@ -5,7 +5,7 @@ Decides only; asking is `relay.py`'s, knowing what an upstream lists is `catalog
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 from gateway.clock import Clock
@@ -117,9 +117,7 @@ class Router:
         route = self._route(model)
         if route is not None and route.targets:
             return [
-                target
-                if target.model is not None
-                else Target(upstream=target.upstream, model=model, weight=target.weight)
+                target if target.model is not None else replace(target, model=model)
                 for target in self._shuffled(route.targets)
             ]
         return [

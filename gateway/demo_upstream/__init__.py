@@ -70,8 +70,9 @@ async def start(host: str, port: int, clock: Clock, *, pace_ms: float = 0) -> De
         await runner.cleanup()
         raise
     address: tuple[str, int] = runner.addresses[0]
-    return DemoUpstream(service, runner, _origin(address[0], address[1]))
+    return DemoUpstream(service, runner, origin(address[0], address[1]))
 
 
-def _origin(host: str, port: int) -> str:
+def origin(host: str, port: int) -> str:
+    """Return the URL of a place to listen at; an IPv6 address gets its brackets."""
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

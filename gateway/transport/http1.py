@@ -1,135 +1,168 @@
-"""One connection to an upstream: writes requests, hands what is read to the reply in progress, one at a time.
+"""One connection to an upstream: requests go out, replies come in, one at a time: HTTP/1.1 over asyncio.
 
-How a reply is read is `reply.py`'s, which connection takes a request `pool.py`'s.
+Bytes are judged by `framing.py` and handed on by `reply.py` in the same turn of the loop. Which connection takes a
+request is `pool.py`'s.
 """
 
 import asyncio
+import math
+import select
+import socket
 from collections.abc import Callable
 from typing import cast
 
-from gateway.deadlines import Deadline, Deadlines
-from gateway.errors import UpstreamConnectError, UpstreamCutError, UpstreamError
+from gateway.deadlines import Deadlines
+from gateway.errors import UpstreamCutError, UpstreamTimeoutError
 from gateway.transport.reply import Reply
 from gateway.types import Upload, UpstreamRequest
 
 # The most that one read takes, and so the most that is held of a reply nobody takes yet.
 READ_BYTES = 65_536
 
+# Scheme, host, port.
+Origin = tuple[str, str, int]
+
 
 class Connection(asyncio.BufferedProtocol):
-    """One connection: writes requests, reads their replies, never more than one at a time."""
+    """One connection: writes requests, reads their replies, never more than one at a time.
+
+    It exists, and counts, before it is connected: `transport` None and `served` 0.
+    """
 
     def __init__(
         self,
+        origin: Origin,
         *,
-        buffer: bytearray,
+        buffer: memoryview,
         deadlines: Deadlines,
         idle_seconds: float,
-        on_free: Callable[["Connection"], None],
+        on_free: Callable[["Connection", int | None], None],
         on_lost: Callable[["Connection"], None],
     ) -> None:
-        self.deadlines = deadlines
-        self.idle_seconds = idle_seconds
+        self.origin = origin
         # Requests answered so far: a connection that served one may have gone stale.
         self.served = 0
-        self.idle_since = 0.0
-        self._buffer = memoryview(buffer)
+        # Whether a byte of a reply to the newest request came.
+        self.answering = False
+        self._buffer = buffer
+        self._deadlines = deadlines
+        self._idle_seconds = idle_seconds
         self._on_free = on_free
         self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
+        # One deadline for the connection's life, moved as what is waited for changes.
+        self._deadline = deadlines.watch(math.inf, self._expired)
+        self._poll = select.poll()
         self._reply: Reply | None = None
-        self._ended_cleanly = False
         self._sent = False
         self._reading = True
-        self._room: asyncio.Future[None] | None = None
+        self._ended_in_order = False
         self._full = False
-
-        # Whether a byte of a reply to the newest request came.
-        self.answering = False
+        self._room: asyncio.Future[None] | None = None
 
     @property
     def open(self) -> bool:
-        """Whether a request can still be written."""
+        """Whether a request can be written."""
         return self._transport is not None and not self._transport.is_closing()
 
-    async def ask(self, request: UpstreamRequest, head: bytes, first_byte_seconds: float) -> Reply:
-        """Write a request and return its reply once the head is there."""
+    @property
+    def quiet(self) -> bool:
+        """Whether the upstream has neither closed it nor sent anything that is still to be read.
+
+        Asked of the kernel: what lies there before a request is sent is no reply to it.
+        """
+        return self.open and not self._poll.poll(0)
+
+    async def ask(self, request: UpstreamRequest, head: bytes, until: float) -> Reply:
+        """Write a request and return its reply once the head is there, `until` at the latest (monotonic seconds).
+
+        While an upload is being sent its client sets the pace: what remains of the time begins when it is sent.
+        Raises UpstreamCutError, UpstreamProtocolError, UpstreamTimeoutError; and what the upload's pieces raise.
+        """
+        if self._transport is None:
+            raise UpstreamCutError("the connection is closed")
         reply = self._reply = Reply(self, request.method)
         self._sent = self.answering = False
-        deadline = self.deadlines.watch(
-            first_byte_seconds, lambda: reply.expire("no reply in time")
-        )
+        self.due_at(until)
         try:
             if isinstance(request.body, Upload):
-                await self._send_upload(request.body, head, reply, deadline, first_byte_seconds)
+                await self._send_until_news(request.body, head, reply, until)
+            elif len(request.body) < READ_BYTES:
+                self._write(head + request.body)
+                self._sent = True
             else:
-                self._write(head + request.body if len(request.body) < READ_BYTES else head)
-                if len(request.body) >= READ_BYTES:
-                    self._write(request.body)
+                self._write(head)
+                self._write(request.body)
                 self._sent = True
             if not reply.head_done:
                 await reply.wait()
-        except UpstreamError:
-            reply.abort()
-            # What ended the reply says more than the write that failed of it.
-            raise (reply.error or UpstreamCutError("the connection is closed")) from None
         except BaseException:
             reply.abort()
             raise
-        finally:
-            deadline.drop()
         return reply
 
-    async def _send_upload(
-        self,
-        upload: Upload,
-        head: bytes,
-        reply: Reply,
-        deadline: Deadline,
-        first_byte_seconds: float,
+    async def _send_until_news(
+        self, upload: Upload, head: bytes, reply: Reply, until: float
     ) -> None:
-        """Send the body as it comes; stop where the reply comes first (it then ends the connection)."""
+        """Send an upload; stop where its reply comes first, or will not come (RFC 9112, 9.5)."""
+        loop = asyncio.get_running_loop()
+        sending = asyncio.timeout(None)  # noqa: TID251 - not for the time: it can be ended from outside
+        try:
+            async with sending:
+                reply.on_news = lambda: sending.reschedule(loop.time())
+                await self._send(upload, head, until)
+        except TimeoutError:
+            if not sending.expired():
+                raise
+        finally:
+            reply.on_news = None
+
+    async def _send(self, upload: Upload, head: bytes, until: float) -> None:
+        left_seconds = until - self._deadlines.now()
         self._write(head)
-        sent_bytes = 0
+        left_bytes = upload.length_bytes
+        self.due_at(math.inf)
         async for piece in upload.pieces:
-            if reply.head_done:
-                return
-            sent_bytes += len(piece)
-            if upload.length_bytes is None:
+            if not piece:
+                continue
+            if left_bytes is None:
                 self._write(b"%x\r\n%b\r\n" % (len(piece), piece))
-            elif sent_bytes <= upload.length_bytes:
+            else:
+                left_bytes -= len(piece)
+                if left_bytes < 0:
+                    break
                 self._write(piece)
-            # The clock for the reply starts when the body is sent: until then each piece has its own time.
-            deadline.extend(self.idle_seconds)
             await self._has_room()
-        deadline.extend(first_byte_seconds)
-        if upload.length_bytes is None:
-            self._write(b"0\r\n\r\n")
-        elif sent_bytes != upload.length_bytes:
+        if left_bytes:
             raise UpstreamCutError("the upload has not the length that it announced")
+        if left_bytes is None:
+            self._write(b"0\r\n\r\n")
         self._sent = True
+        self.due_at(self._deadlines.now() + left_seconds)
 
     async def _has_room(self) -> None:
-        if self._full and self._transport is not None:
+        """Return when more can be written; an upstream that stands still meanwhile has `idle_seconds`."""
+        if self._full:
             self._room = asyncio.get_running_loop().create_future()
+            self.due_in_idle_seconds()
             try:
                 await self._room
             finally:
                 self._room = None
+            self.due_at(math.inf)
 
     def _write(self, data: bytes) -> None:
-        transport = self._transport
-        if transport is None or transport.is_closing():
-            raise UpstreamCutError("the connection is closed")
-        transport.write(data)
+        """Write, unless the connection is closing: then `connection_lost` tells."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
 
-    def release(self, *, reusable: bool) -> None:
+    def release(self, *, reusable: bool, keepalive_seconds: int | None) -> None:
         """End an exchange: back to the pool, or closed."""
         self._reply = None
         self.served += 1
         if reusable and self._sent and self.open:
             self.resume_reading()
-            self._on_free(self)
+            self._on_free(self, keepalive_seconds)
         else:
             self.abort()
 
@@ -138,28 +171,48 @@ class Connection(asyncio.BufferedProtocol):
         transport, self._transport = self._transport, None
         if transport is not None:
             transport.abort()
-            self._lost(None)
+        self._lost(None)
+
+    # What is waited for
+
+    def due_at(self, when: float) -> None:
+        """Give the upstream until `when`, in monotonic seconds."""
+        self._deadline.due = when
+
+    def due_in_idle_seconds(self) -> None:
+        """Give the upstream its longest pause, from now."""
+        self._deadline.extend(self._idle_seconds)
+
+    def _expired(self) -> None:
+        if self._reply is None:
+            self.abort()
+        elif self._reply.head_done:
+            self._reply.fail(UpstreamTimeoutError("the reply stands still"))
+        else:
+            self._reply.fail(UpstreamTimeoutError("no reply in time"))
 
     def pause_reading(self) -> None:
         """Stop reading; harmless when repeated."""
-        if self._reading and self._transport is not None:
+        if self._reading and self.open:
             self._reading = False
-            self._transport.pause_reading()
+            cast(asyncio.Transport, self._transport).pause_reading()
 
     def resume_reading(self) -> None:
         """Read on; harmless when repeated."""
-        if not self._reading and self._transport is not None:
+        if not self._reading and self.open:
             self._reading = True
-            self._transport.resume_reading()
+            cast(asyncio.Transport, self._transport).resume_reading()
 
     # asyncio's callbacks
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast(asyncio.Transport, transport)
+        kernel_socket: socket.socket = transport.get_extra_info("socket")
+        self._poll.register(kernel_socket.fileno(), select.POLLIN)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
-        """Return where to read to: all connections of a loop share it, none keeps anything in it."""
+        """Return where to read to: all connections of a pool share it, and none keeps anything in it."""
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -168,11 +221,11 @@ class Connection(asyncio.BufferedProtocol):
             self.abort()
         else:
             self.answering = True
-            self._reply.feed(self._buffer[:nbytes])
+            self._reply.take(self._buffer[:nbytes])
 
     def eof_received(self) -> None:
-        """Note that the upstream's end is a clean one."""
-        self._ended_cleanly = True
+        """Note that the upstream ended in order: by FIN, under TLS by close_notify."""
+        self._ended_in_order = True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End what was in progress."""
@@ -187,51 +240,13 @@ class Connection(asyncio.BufferedProtocol):
     def resume_writing(self) -> None:
         """Let an upload go on."""
         self._full = False
-        self._make_room()
-
-    def _make_room(self) -> None:
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
 
     def _lost(self, exc: Exception | None) -> None:
+        self._deadline.drop()
         reply, self._reply = self._reply, None
         if reply is not None:
-            clean = exc is None and self._ended_cleanly
-            reply.ended(None if clean else exc or ConnectionResetError("reset"))
-        self._make_room()
+            in_order = exc is None and self._ended_in_order
+            reply.ended(None if in_order else exc or ConnectionResetError("reset"))
         self._on_lost(self)
-
-
-def request_head(request: UpstreamRequest, host: bytes) -> bytes:
-    """Return the head of `request` as it goes on the wire, with the framing that its body needs.
-
-    Raises ValueError where a name or a value would break out of its line.
-    """
-    fields = [b"%b: %b\r\n" % field for field in request.headers]
-    fields.append(_framing(request))
-    target = request.target.encode("ascii")
-    head = b"%b %b HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (
-        request.method.encode("ascii"),
-        target,
-        host,
-        b"".join(fields),
-    )
-    lines = len(request.headers) + 3 + bool(fields[-1])
-    if head.count(b"\r") != lines or head.count(b"\n") != lines or b"\0" in head or b" " in target:
-        raise ValueError("a header field or the target holds a line end or a NUL")
-    return head
-
-
-def _framing(request: UpstreamRequest) -> bytes:
-    if isinstance(request.body, Upload):
-        if request.body.length_bytes is None:
-            return b"Transfer-Encoding: chunked\r\n"
-        return b"Content-Length: %d\r\n" % request.body.length_bytes
-    if request.body or request.method in ("POST", "PUT", "PATCH"):
-        return b"Content-Length: %d\r\n" % len(request.body)
-    return b""
-
-
-def connect_error(error: OSError) -> UpstreamConnectError:
-    """Return what a failed connection is called here."""
-    return UpstreamConnectError(f"no connection: {error.strerror or error}")

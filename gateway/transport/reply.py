@@ -1,30 +1,27 @@
-"""Reading one reply: the parser's callbacks on one side, what the relay wants on the other.
+"""One request's reply on its way from a connection to the relay: what `UpstreamReply` promises, over HTTP/1.1.
 
-Bytes are parsed strictly first and handed on in the same turn of the loop; nothing is kept but what comes before the
-body is wanted. Sources: RFC 9112 (framing), RFC 9110 6.4.1 (bodies that cannot be), 15.2 (interim replies).
+Nothing is kept of a body but what comes before it is wanted, one read at the most.
 """
 
 import asyncio
+import math
+from collections.abc import Callable
 from typing import Protocol
 
-import httptools
-
-from gateway.deadlines import Deadline, Deadlines
-from gateway.errors import UpstreamCutError, UpstreamProtocolError, UpstreamTimeoutError
+from gateway.errors import UpstreamCutError, UpstreamError
 from gateway.transport import Sink
+from gateway.transport.framing import ReplyParser
 from gateway.types import Headers
 
-MAX_HEAD_BYTES = 65_536
-MAX_FIELDS = 256
-MAX_TRAILER_BYTES = 65_536
-MAX_INTERIM_REPLIES = 16
 
-
-class Line(Protocol):
+class Wire(Protocol):
     """The connection that a reply comes on."""
 
-    deadlines: Deadlines
-    idle_seconds: float
+    def due_at(self, when: float) -> None:
+        """Give the upstream until `when`, in monotonic seconds."""
+
+    def due_in_idle_seconds(self) -> None:
+        """Give the upstream its longest pause, from now."""
 
     def pause_reading(self) -> None:
         """Stop reading; harmless when repeated."""
@@ -32,105 +29,65 @@ class Line(Protocol):
     def resume_reading(self) -> None:
         """Read on; harmless when repeated."""
 
-    def release(self, *, reusable: bool) -> None:
-        """End the exchange: the reply is whole."""
+    def release(self, *, reusable: bool, keepalive_seconds: int | None) -> None:
+        """Note that the reply is whole, and whether another request may follow it."""
 
     def abort(self) -> None:
-        """Close at once; harmless when repeated."""
+        """Close at once."""
 
 
 class Reply:
-    """One request's reply: the parser's callbacks on one side, `UpstreamReply` on the other."""
+    """One request's reply, on its way from a connection to the relay: what `UpstreamReply` promises."""
 
-    __slots__ = (
-        "_connection",
-        "_deadline",
-        "_dirty",
-        "_early",
-        "_fields",
-        "_head_bytes",
-        "_interim",
-        "_keep_alive",
-        "_parser",
-        "_pieces",
-        "_sink",
-        "_trailer_bytes",
-        "_waiter",
-        "complete",
-        "error",
-        "head_done",
-        "headers",
-        "length_bytes",
-        "method",
-        "reason",
-        "status",
-    )
+    # Of the class until they change: one is made for each request.
+    status = 0
+    reason = b""
+    headers: Headers = ()
+    length_bytes: int | None = None
+    head_done = False
+    complete = False
+    # What ended the reply before it was whole.
+    error: Exception | None = None
+    # Called once, when the head came or will not come.
+    on_news: Callable[[], None] | None = None
+    _early = b""
+    _paused = False
+    _sink: Sink | None = None
+    _waiter: asyncio.Future[None] | None = None
 
-    def __init__(self, connection: Line, method: str) -> None:
-        self.method = method
-        self.status = 0
-        self.reason = b""
-        self.headers: Headers = ()
-        self.length_bytes: int | None = None
-        # Its head is whole; all of it is.
-        self.head_done = False
-        self.complete = False
-        self._connection = connection
-        self._parser = httptools.HttpResponseParser(self)
-        self._fields: list[tuple[bytes, bytes]] = []
-        self._head_bytes = 0
-        self._trailer_bytes = 0
-        self._interim = 0
-        self._keep_alive = False
-        self._pieces: list[bytes] = []
-        self._early = b""
-        self._sink: Sink | None = None
-        self._waiter: asyncio.Future[None] | None = None
-        self._deadline: Deadline | None = None
-        # What ended the reply before it was whole.
-        self.error: BaseException | None = None
-        # Something came after it was whole.
-        self._dirty = False
+    def __init__(self, wire: Wire, method: str) -> None:
+        self._wire = wire
+        self._parser = ReplyParser(method)
 
     # For the relay
 
     async def copy(self, sink: Sink) -> None:
         """Hand the body to `sink` as it comes, and return when it is whole."""
-        early, self._early = self._early, b""
-        if early:
-            sink(early)
-        if self.complete:
-            return
-        if self.error is not None:
-            raise self.error
-        self._sink = sink
-        self._watch()
-        self._connection.resume_reading()
         try:
-            await self.wait()
-        finally:
-            self._drop_deadline()
-            self._sink = None
+            early, self._early = self._early, b""
+            if early:
+                sink(early)
             if not self.complete:
-                self.abort()
+                self._sink = sink
+                self._flow()
+                await self.wait()
+        finally:
+            self._sink = None
+            self.abort()
 
     def pause(self) -> None:
         """Stop reading: the client does not keep up, and its own deadline runs."""
-        if not self.complete:
-            self._drop_deadline()
-            self._connection.pause_reading()
+        self._paused = True
+        self._flow()
 
     def resume(self) -> None:
         """Read on."""
-        if not self.complete and self._sink is not None:
-            self._watch()
-            self._connection.resume_reading()
+        self._paused = False
+        self._flow()
 
     def abort(self) -> None:
         """Close the connection at once unless the reply is whole."""
-        if not self.complete:
-            self._end(UpstreamCutError("given up"))
-            self._connection.abort()
+        self.fail(UpstreamCutError("given up"))
 
     # For the connection
 
@@ -144,187 +101,92 @@ class Reply:
         finally:
             self._waiter = None
 
-    def feed(self, data: memoryview) -> None:
-        """Parse what came and hand its body on."""
+    def take(self, data: memoryview) -> None:
+        """Judge what came, and hand the body's bytes on."""
+        parser = self._parser
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._refuse("it switches protocols")
-        except httptools.HttpParserError as error:
-            self._refuse(str(error))
-        if not self.head_done:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES:
-                self._refuse("its head is too long")
-        if self._pieces:
-            self._hand_on()
-        if self.complete:
-            self._wake(None)
-            self._connection.release(reusable=self._reusable())
-        elif self.error is not None:
-            self._connection.abort()
+            body = parser.feed(data)
+            if parser.head_done and not self.head_done:
+                self._take_head()
+            if body:
+                self._hand_on(body)
+        except Exception as error:  # noqa: BLE001 - what the sink raises comes out of copy(), whatever it is
+            self.fail(error)
+            return
+        if parser.complete:
+            self._finish()
 
-    def ended(self, error: BaseException | None) -> None:
-        """Take the connection's end: whole where that is how the reply ends, else a cut."""
-        if error is None and not self.complete and self._until_close():
+    def ended(self, error: Exception | None) -> None:
+        """Take the connection's end; no error: the upstream closed it in order."""
+        if error is not None:
+            self.fail(
+                UpstreamCutError(f"the connection broke: {str(error) or type(error).__name__}")
+            )
+            return
+        try:
+            self._parser.ended()
+        except UpstreamError as cut:
+            self.fail(cut)
+        else:
             self.complete = True
-            self._wake(None)
-            return
-        self._end(UpstreamCutError(f"the connection ended: {error or 'closed'}"))
+            self._wake()
 
-    def expire(self, why: str) -> None:
-        """End a reply that is too slow."""
-        self._end(UpstreamTimeoutError(why))
-        self._connection.abort()
-
-    def _hand_on(self) -> None:
-        pieces = self._pieces
-        data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        pieces.clear()
-        if self._sink is None:
-            self._early += data
-            self._connection.pause_reading()
-            return
-        if self._deadline is not None:
-            self._deadline.extend(self._connection.idle_seconds)
-        try:
-            self._sink(data)
-        except BaseException as error:  # noqa: BLE001 - whatever the sink says comes out of copy()
-            self.complete = False
-            self._end(error)
-
-    def _reusable(self) -> bool:
-        return (
-            not self._dirty
-            and self.method != "HEAD"
-            and not self._until_close()
-            and self._keep_alive
-        )
-
-    def _until_close(self) -> bool:
-        return self.head_done and self.length_bytes is None and not self._is_chunked()
-
-    def _is_chunked(self) -> bool:
-        return any(name.lower() == b"transfer-encoding" for name, _ in self.headers)
-
-    def _refuse(self, why: str) -> None:
-        self._end(UpstreamProtocolError(f"the reply cannot be read: {why}"))
-
-    def _end(self, error: BaseException) -> None:
-        if self.complete:
-            self._dirty = True
-        elif self.error is None:
+    def fail(self, error: Exception) -> None:
+        """End a reply that is not whole, and its connection; harmless when repeated."""
+        if not self.complete and self.error is None:
             self.error = error
-            self._wake(error)
+            self._wake()
+            self._wire.abort()
 
-    def _wake(self, error: BaseException | None) -> None:
-        self._drop_deadline()
+    def _take_head(self) -> None:
+        parser = self._parser
+        self.status = parser.status
+        self.reason = parser.reason
+        self.headers = parser.headers
+        self.length_bytes = parser.length_bytes
+        self.head_done = True
+        # Nobody waits for the upstream until the body is asked for.
+        self._wire.due_at(math.inf)
+        self._wake()
+
+    def _hand_on(self, body: bytes) -> None:
+        if self._sink is not None:
+            self._wire.due_in_idle_seconds()
+            self._sink(body)
+            return
+        self._early += body
+        if not self._parser.complete:
+            self._wire.pause_reading()
+
+    def _finish(self) -> None:
+        if self.error is None:
+            parser = self._parser
+            self.complete = True
+            self._wake()
+            self._wire.release(
+                reusable=parser.keeps_alive and not parser.surplus,
+                keepalive_seconds=parser.keepalive_seconds,
+            )
+
+    def _flow(self) -> None:
+        """Read, and watch the upstream, just while both sides are there and the client keeps up."""
+        if self.complete or self._sink is None:
+            return
+        if self._paused:
+            self._wire.due_at(math.inf)
+            self._wire.pause_reading()
+        else:
+            self._wire.due_in_idle_seconds()
+            self._wire.resume_reading()
+
+    def _wake(self) -> None:
+        on_news, self.on_news = self.on_news, None
+        if on_news is not None:
+            on_news()
         waiter = self._waiter
         if waiter is None or waiter.done():
             return
-        if error is None:
+        if self.error is None:
             waiter.set_result(None)
         else:
-            waiter.set_exception(error)
-
-    def _watch(self) -> None:
-        self._drop_deadline()
-        self._deadline = self._connection.deadlines.watch(
-            self._connection.idle_seconds, lambda: self.expire("the reply stands still")
-        )
-
-    def _drop_deadline(self) -> None:
-        if self._deadline is not None:
-            self._deadline.drop()
-            self._deadline = None
-
-    # httptools' callbacks
-
-    def on_message_begin(self) -> None:
-        """Refuse a second reply to one request."""
-        if self.complete:
-            self._dirty = True
-
-    def on_status(self, reason: bytes) -> None:
-        """Note the reason phrase, which may come in parts."""
-        self.reason += reason
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Note a field of the head; count one of the trailer."""
-        if self.complete:
-            return
-        if self.head_done:
-            self._trailer_bytes += len(name) + len(value) + 4
-            if self._trailer_bytes > MAX_TRAILER_BYTES:
-                self._refuse("its trailer is too long")
-            return
-        # White space around a value is no part of it (RFC 9110, 5.5); llhttp leaves what follows.
-        self._fields.append((name, value.rstrip(b" \t")))
-
-    def on_headers_complete(self) -> None:
-        """Judge a head; skip an interim one."""
-        if self.complete:
-            return
-        status = self._parser.get_status_code()
-        if self._parser.get_http_version() not in ("1.0", "1.1") or not 100 <= status <= 599:
-            self._refuse("its status line is not HTTP/1's")
-        elif status < 200:
-            self._skip_interim(status)
-        else:
-            self._take_head(status)
-
-    def _skip_interim(self, status: int) -> None:
-        self._interim += 1
-        if status == 101 or self._interim > MAX_INTERIM_REPLIES:
-            self._refuse("it is an interim reply that was not asked for")
-        self._fields.clear()
-        self.reason = b""
-
-    def _take_head(self, status: int) -> None:
-        self.status = status
-        self.headers = tuple(self._fields)
-        size = sum(len(name) + len(value) + 4 for name, value in self.headers)
-        if size > MAX_HEAD_BYTES or len(self.headers) > MAX_FIELDS:
-            self._refuse("its head is too long")
-            return
-        try:
-            self.length_bytes = _length(self.headers)
-        except ValueError as error:
-            self._refuse(str(error))
-            return
-        # llhttp forgets it when the message is complete.
-        self._keep_alive = self._parser.should_keep_alive()
-        self.head_done = True
-        if self.method == "HEAD" or status in (204, 304):
-            # Whatever the head says of a length: no body can follow.
-            self.length_bytes = 0
-            self.complete = True
-        else:
-            self._wake(None)
-
-    def on_body(self, data: bytes) -> None:
-        """Take a piece of the body."""
-        if self.complete:
-            self._dirty = True
-        else:
-            self._pieces.append(data)
-
-    def on_message_complete(self) -> None:
-        """Note that the reply, unless an interim one, is whole."""
-        if self.head_done and self.error is None:
-            self.complete = True
-
-
-def _length(headers: Headers) -> int | None:
-    """Return Content-Length in bytes; None where the reply is chunked or ends with its connection."""
-    lengths = [value for name, value in headers if name.lower() == b"content-length"]
-    codings = [value for name, value in headers if name.lower() == b"transfer-encoding"]
-    if codings:
-        if lengths or [coding.strip().lower() for coding in codings] != [b"chunked"]:
-            raise ValueError("its framing is ambiguous")
-        return None
-    if not lengths:
-        return None
-    if len(lengths) > 1 or not lengths[0].strip().isdigit():
-        raise ValueError("its length is ambiguous")
-    return int(lengths[0])
+            waiter.set_exception(self.error)
