@@ -155,7 +155,8 @@ class App:
         except (ConfigError, StartError) as error:
             self.metrics.reloads.add(("failure",))
             self.metrics.reload_ok.set((), 0)
-            log.error("the old configuration stays in force: %s", error)
+            problems = "; ".join(str(error).splitlines())
+            log.error("the old configuration stays in force: %s", problems)
             return
         self.config, self.files = loaded.config, loaded.files
         self.metrics.reloads.add(("success",))
