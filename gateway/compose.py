@@ -175,7 +175,12 @@ def _upstream(upstream: c.Upstream) -> Upstream:
 
 def _model_route(name: str, model: c.Model) -> ModelRoute:
     targets = tuple(
-        Target(upstream=target.upstream, model=target.model, weight=target.weight)
+        Target(
+            upstream=target.upstream,
+            model=target.model,
+            weight=target.weight,
+            context_window=model.context_window,
+        )
         for target in model.targets
     )
     return ModelRoute(name=name, targets=targets, fallbacks=model.fallbacks)

@@ -13,7 +13,7 @@ from gateway.deadlines import Deadlines
 from gateway.downstream import ClientLeftError, Downstream
 from gateway.errors import UpstreamError, UpstreamFailedError
 from gateway.headers import downward
-from gateway.inflate import Inflater
+from gateway.inflate import Inflater, content_coding
 from gateway.relay import Answer, Health, failure_of
 from gateway.types import Headers, Record
 
@@ -195,10 +195,7 @@ class _Copier:
             raise _leak()
 
     def _check_body(self, body: bytes) -> None:
-        coding = next(
-            (v for n, v in self._reply.headers if n.lower() == b"content-encoding"), b"identity"
-        )
-        plain = b"".join(Inflater(coding).feed(body))
+        plain = b"".join(Inflater(content_coding(self._reply.headers)).feed(body))
         if self._secret in body or self._secret in plain:
             raise _leak()
 

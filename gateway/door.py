@@ -142,9 +142,17 @@ class Door:
 
 
 def _host_and_target(request: web.BaseRequest) -> tuple[str | None, str]:
-    """Return the Host and the path with query; an absolute target's authority counts as Host (RFC 9112, 3.2.2)."""
+    """Return the Host and the path with query (RFC 9112, 3.2); an absolute target's authority counts as Host.
+
+    Raises InvalidRequestError.
+    """
     target = request.raw_path
-    host = request.headers.get("host")
+    hosts = request.headers.getall("host", [])
+    if len(hosts) > 1 or (not hosts and request.version >= (1, 1)):
+        raise InvalidRequestError(
+            "The request must have exactly one Host header.", code="invalid_http"
+        )
+    host = hosts[0] if hosts else None
     if target.startswith("/") or target == "*":
         return host, target
     scheme, separator, rest = target.partition("://")

@@ -7,7 +7,7 @@ what a client may read here and nowhere else.
 import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Protocol
 
@@ -17,14 +17,19 @@ from gateway.errors import (
     UpstreamConnectTimeoutError,
     UpstreamError,
     UpstreamFailedError,
+    UpstreamProtocolError,
     UpstreamTimeoutError,
 )
-from gateway.transport import Transport, UpstreamReply
+from gateway.inflate import Inflater, content_coding
+from gateway.transport import Sink, Transport, UpstreamReply
 from gateway.types import Call, Headers, Record, Target, Upload
 from gateway.upstreams import Upstream
 
 # The wait before another try of the same target doubles from here.
 BACKOFF_SECONDS = 0.05
+# OpenAI's code for a prompt that the model's window cannot hold; a target with a larger one may answer.
+TOO_LONG = "context_length_exceeded"
+MAX_REFUSAL_BYTES = 65_536
 
 log = logging.getLogger(__name__)
 
@@ -109,19 +114,22 @@ class Relay:
         target's `first_byte_seconds`. Raises UpstreamFailedError when there is no answer at all.
         """
         until = self._clock.monotonic() + self._peers[targets[0].upstream].first_byte_seconds
-        failure: Failure | None = None
-        for position, target in enumerate(targets):
-            last = position == len(targets) - 1
-            outcome = await self._try_target(call, target, upward, record, until, last=last)
+        left = list(targets)
+        while True:
+            target = left.pop(0)
+            outcome = await self._try_target(call, target, upward, record, until, last=not left)
             if isinstance(outcome, Answer):
-                return outcome
-            failure = outcome
-            if last or not _may_go_on(call, failure.reason) or self._clock.monotonic() >= until:
-                break
-            self._counters.fell_back(call.model, target.upstream, targets[position + 1].upstream)
-        if failure is None:
-            raise ValueError("a call needs a target")
-        raise failure.error
+                roomier = [other for other in left if _is_roomier(other, target)]
+                if outcome.reply.status != HTTPStatus.BAD_REQUEST or not roomier:
+                    return outcome
+                outcome = await _unless_too_long(outcome)
+                if isinstance(outcome, Answer):
+                    return outcome
+                left = roomier
+            late = self._clock.monotonic() >= until
+            if not left or late or not _may_go_on(call, outcome.reason):
+                raise outcome.error
+            self._counters.fell_back(call.model, target.upstream, left[0].upstream)
 
     async def _try_target(
         self,
@@ -188,7 +196,8 @@ def _may_go_on(call: Call, reason: str) -> bool:
         return True
     if isinstance(call.body, Upload):
         return False
-    return call.repeatable or reason in ("429", "401")
+    # A refusal did nothing yet.
+    return call.repeatable or reason in ("429", "401", TOO_LONG)
 
 
 def _reason(answer: Answer) -> str | None:
@@ -216,6 +225,56 @@ def _settle_for(
         return outcome
     outcome.reply.abort()
     return Failure(reason, protocol_error())
+
+
+def _is_roomier(target: Target, refusing: Target) -> bool:
+    """Return whether `target` is known to have a larger window than one that found a prompt too long."""
+    return target.context_window is not None and target.context_window > (
+        refusing.context_window or 0
+    )
+
+
+async def _unless_too_long(answer: Answer) -> Answer | Failure:
+    """Return a refusal as it came, to be relayed; a failure where it says that the prompt is too long."""
+    body = bytearray()
+
+    def take(data: bytes) -> None:
+        body.extend(data)
+        if len(body) > MAX_REFUSAL_BYTES:
+            raise UpstreamProtocolError("a refusal without end")
+
+    try:
+        await answer.reply.copy(take)
+    except UpstreamError as error:
+        return failure_of(error)
+    plain = b"".join(Inflater(content_coding(answer.reply.headers)).feed(bytes(body)))
+    if TOO_LONG.encode() in plain:
+        return Failure(TOO_LONG, protocol_error())
+    return replace(answer, reply=HeldReply(answer.reply, bytes(body)))
+
+
+class HeldReply:
+    """A reply whose body has been read already."""
+
+    def __init__(self, reply: UpstreamReply, body: bytes) -> None:
+        self.status = reply.status
+        self.reason = reply.reason
+        self.headers = reply.headers
+        self.length_bytes: int | None = len(body)
+        self._body = body
+
+    async def copy(self, sink: Sink) -> None:
+        """Hand the body on."""
+        sink(self._body)
+
+    def pause(self) -> None:
+        """Do nothing: all of it is here."""
+
+    def resume(self) -> None:
+        """Do nothing."""
+
+    def abort(self) -> None:
+        """Do nothing: nothing is open."""
 
 
 def failure_of(error: UpstreamError) -> Failure:

@@ -58,7 +58,7 @@ ARROWS = {
     "transport": "",
     "downstream": "",
     "server": "downstream",
-    "relay": "transport upstreams",
+    "relay": "inflate transport upstreams",
     "copying": "downstream headers inflate relay",
     "metrics": "",
     "metering": "metrics",
@@ -143,19 +143,20 @@ def part_of(module: str) -> str:
 
 
 def imported(node: ast.AST) -> Iterator[str]:
-    """Yield the full names of the modules that an import statement may load; nothing for other nodes."""
+    """Yield the full names of the modules that an import statement asks for; nothing for other nodes."""
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names)
-    elif isinstance(node, ast.ImportFrom):
-        yield node.module or ""
-        yield from (f"{node.module}.{alias.name}" for alias in node.names)
+    elif isinstance(node, ast.ImportFrom) and node.module is not None:
+        for alias in node.names:
+            whole = f"{node.module}.{alias.name}"
+            # A module from its folder, or a name from a module.
+            yield whole if whole.removeprefix("gateway.") in MODULES else node.module
 
 
 def own_imports(path: Path) -> set[str]:
     """Return the gateway's modules that a file imports, without the leading "gateway."."""
     names = (name for node in ast.walk(tree_of(path)) for name in imported(node))
-    found = {name.removeprefix("gateway.") for name in names if name.startswith("gateway.")}
-    return {name for name in found if name in MODULES}
+    return {name.removeprefix("gateway.") for name in names if name.startswith("gateway.")}
 
 
 def foreign_imports(path: Path) -> set[str]:

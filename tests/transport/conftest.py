@@ -25,7 +25,11 @@ async def make_pool() -> AsyncIterator[MakePool]:
     pools: list[Pool] = []
 
     def make(clock: Clock | None = None, **options: object) -> Pool:
-        settings: dict[str, object] = {"ssl_context": None, "connect_seconds": 5.0, "idle_seconds": 5.0}
+        settings: dict[str, object] = {
+            "ssl_context": None,
+            "connect_seconds": 5.0,
+            "idle_seconds": 5.0,
+        }
         settings |= {"max_connections": 10, "deadlines": Deadlines(clock or SystemClock())}
         pool = Pool(**(settings | options))  # type: ignore[arg-type]
         pools.append(pool)
