@@ -33,9 +33,7 @@ def test_charges_are_numbers_in_a_row() -> None:
     assert settle_argument(CHARGES[1][0], 1, 0, 0.0) == "1 0 0 0 2"
 
 
-@pytest.mark.parametrize(
-    ("wait", "seconds"), [(-1, NEVER), (-2, None), (1_500_000, 1.5)]
-)
+@pytest.mark.parametrize(("wait", "seconds"), [(-1, NEVER), (-2, None), (1_500_000, 1.5)])
 def test_a_refusal_is_understood(wait: int, seconds: float | None) -> None:
     """Which charge, and for how long."""
     decision = read_decision(STORE, CHARGES, [2, wait, 7, 5, 61_000_000, 0, 1, 0])

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import hiredis
 
-
 HANG_SECONDS = 10.0
 
 
