@@ -6,6 +6,8 @@ For reading beside bytes that pass untouched: what cannot be read is told by `fa
 import zlib
 from collections.abc import Iterator
 
+from gateway.types import Headers
+
 # How much may come out: this much for nothing, and so many times what went in. A stream of near-equal events
 # shrinks to a hundredth; deflate can reach a thousandth, which is a bomb.
 SLACK_BYTES = 256 * 1024
@@ -92,3 +94,8 @@ class Inflater:
 def _has_zlib_header(data: bytes) -> bool:
     # RFC 1950, 2.2: the method is 8, and the first two bytes are a multiple of 31.
     return data[0] & 0x0F == 8 and (data[0] << 8 | data[1]) % 31 == 0
+
+
+def content_coding(headers: Headers) -> bytes:
+    """Return the content coding that a message's fields name, empty for none."""
+    return next((value for name, value in headers if name.lower() == b"content-encoding"), b"")

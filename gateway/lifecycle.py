@@ -43,7 +43,6 @@ async def live(gateway: Gateway, clock: Clock) -> None:
         watching = tasks.create_task(watch(gateway, clock))
         await stop.wait()
         watching.cancel()
-        log.info("stopping: calls in flight may end")
         draining = tasks.create_task(gateway.drain())
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, draining.cancel)

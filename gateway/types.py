@@ -91,6 +91,8 @@ class Target:
     upstream: str
     model: str | None = None
     weight: float = 1.0
+    # Tokens that the model can hold, where it is known.
+    context_window: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

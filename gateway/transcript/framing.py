@@ -19,6 +19,7 @@ _HEAD_BYTES = 512
 # Of objects one level deep: members with details.
 _USAGE = re.compile(rb'"usage"\s*:\s*(\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\})')
 _TYPE = re.compile(rb'^event: ?([\w.]+)$|"type"\s*:\s*"([\w.]+)"', re.MULTILINE)
+_LF = 10
 _BLANK_LINES = re.compile(rb"\n{3,}")
 
 
@@ -38,8 +39,8 @@ class Skim:
             self._head += data[: _HEAD_BYTES - len(self._head)]
         window = self._tail + data
         if b'"usage"' in window:
-            # What begins with the window has been seen whole in the one before.
-            for match in _USAGE.finditer(window, 1 if self._tail else 0):
+            # What begins with the window has been seen whole in the one before; a text does not begin so.
+            for match in _USAGE.finditer(window, 1):
                 # The quotation marks of what is inside a string are escaped.
                 in_string = window[: match.start()].endswith(b"\\")
                 if not in_string and len(match[0]) < _USAGE_BYTES:
@@ -109,6 +110,7 @@ class EventStream:
     __slots__ = (
         "_kept",
         "_long",
+        "_partial",
         "_read_all",
         "_read_bytes",
         "_reading",
@@ -126,6 +128,8 @@ class EventStream:
         # The event that has not ended, or of a long one the last byte.
         self._rest = b""
         self._long: Skim | None = None
+        # Something passed unread.
+        self._partial = False
         self._seen_bytes = 0
         self._read_bytes = 0
         # [DONE] came.
@@ -136,10 +140,13 @@ class EventStream:
     @property
     def scale(self) -> float:
         """How many times as many bytes came as were read."""
-        return max(1.0, self._seen_bytes / self._read_bytes) if self._read_bytes else 1.0
+        if not self._partial or self._read_bytes == 0:
+            return 1.0
+        return max(1.0, self._seen_bytes / self._read_bytes)
 
     def take(self, data: bytes) -> None:
         """Take the next bytes."""
+        self._seen_bytes += len(data)
         text = self._rest + data
         held = b""
         if b"\r" in text:
@@ -151,13 +158,12 @@ class EventStream:
             if not border:
                 self._rest = self._skim(self._long, event) + held
                 return
-            self._skim(self._long, event + b"\n")
+            self._long.feed(event)
             self._note(self._long.event())
             self._long = None
         events, border, rest = text.lstrip(b"\n").rpartition(b"\n\n")
         if border:
-            self._seen_bytes += len(events) + len(border)
-            self._note(events)
+            self._note(events.rstrip(b"\n"))
         if len(rest) > HELD_BYTES + 1:
             self._long = Skim()
             rest = self._skim(self._long, rest)
@@ -165,20 +171,40 @@ class EventStream:
 
     def _skim(self, skim: Skim, text: bytes) -> bytes:
         """Look through the next part of a long event but for its last byte, which may belong to its end."""
+        self._partial = True
         skim.feed(text[:-1])
-        self._seen_bytes += len(text) - 1
         return text[-1:]
 
     def _note(self, events: bytes) -> None:
         """Take in whole events with blank lines between them."""
         if not self._read_all:
-            kept = self._kept + _last(events)
-            while len(kept) > LAST_EVENTS or (len(kept) > 1 and sum(map(len, kept)) > LAST_BYTES):
-                del kept[0]
-            self._kept = kept
+            self._keep_last(events)
         elif not self._read_at_once(events):
             for event in events.split(b"\n\n"):
-                self._read(_short(event))
+                if short := self._short(event):
+                    self._read(short)
+
+    def _keep_last(self, events: bytes) -> None:
+        pieces = events.rsplit(b"\n\n", LAST_EVENTS)
+        if any(not piece or piece[0] == _LF or piece[-1] == _LF for piece in pieces):
+            # More than one blank line: all pieces must be events.
+            pieces = _BLANK_LINES.sub(b"\n\n", events).rsplit(b"\n\n", LAST_EVENTS)
+        # Of more pieces than are kept the first is all that came before.
+        kept = self._kept + [self._short(event) for event in pieces]
+        while len(kept) > LAST_EVENTS or (len(kept) > 1 and sum(map(len, kept)) > LAST_BYTES):
+            del kept[0]
+            self._partial = True
+        self._kept = kept
+
+    def _short(self, event: bytes) -> bytes:
+        """Return an event, or what stands for one too long to be held."""
+        event = event.strip(b"\n")
+        if len(event) <= HELD_BYTES:
+            return event
+        self._partial = True
+        skim = Skim()
+        skim.feed(event)
+        return skim.event()
 
     def _read_at_once(self, events: bytes) -> bool:
         """Read events that are a line of data each, as nearly all are; return whether they were."""
@@ -186,7 +212,8 @@ class EventStream:
         if len(events) > HELD_BYTES or not plain.startswith(b"data:"):
             return False
         array = b"[%b]" % plain[5:].replace(b"\n\ndata:", b",")
-        if not self._reading.read_all(array):
+        # A line end that is left would pass as a blank of JSON, and divides fields of an event.
+        if b"\n" in array or not self._reading.read_all(array):
             return False
         self.done = self.done or len(plain) < len(events)
         self._read_bytes += len(events) + 2
@@ -194,15 +221,17 @@ class EventStream:
 
     def end(self) -> None:
         """Read what came last."""
-        self.take(b"\n" if self._rest.endswith(b"\r") else b"")
+        if self._rest.endswith(b"\r"):
+            self.take(b"\n")
         last = self._rest.strip(b"\n")
-        self._seen_bytes += len(last)
         self.whole = not last and self._long is None
         if self._long is not None:
             self._long.feed(last)
             last = self._long.event()
-        for event in (*self._kept, last):
-            self._read(event)
+        events = [*self._kept, last] if last else self._kept
+        if not self._read_at_once(b"\n\n".join(events)):
+            for event in events:
+                self._read(event)
 
     def _read(self, event: bytes) -> None:
         self._read_bytes += len(event) + 2
@@ -219,20 +248,3 @@ class EventStream:
             self.done = True
         elif text:
             self._reading.read(text, kind)
-
-
-def _last(events: bytes) -> list[bytes]:
-    """Return the last of the events, however many blank lines stand between them."""
-    pieces = events.rsplit(b"\n\n", LAST_EVENTS)
-    if any(not piece or piece[0] == 10 or piece[-1] == 10 for piece in pieces):
-        pieces = _BLANK_LINES.sub(b"\n\n", events).rsplit(b"\n\n", LAST_EVENTS)
-    return [_short(event) for event in pieces[-LAST_EVENTS:]]
-
-
-def _short(event: bytes) -> bytes:
-    event = event.strip(b"\n")
-    if len(event) <= HELD_BYTES:
-        return event
-    skim = Skim()
-    skim.feed(event)
-    return skim.event()

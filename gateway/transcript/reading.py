@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from gateway.transcript import wire
+import gateway.transcript.wire as wire  # noqa: PLR0402 - the package itself would close a circle
 from gateway.types import Output, Usage
 
 # What is kept of a reply's words so that their tokens can be counted; of what is beyond it only the size is known.
@@ -44,7 +44,7 @@ class Reading:
     )
 
     def __init__(self) -> None:
-        # The last usage that was reported.
+        # What was reported of all the words that came.
         self.usage: Usage | None = None
         self.error: wire.ReplyError | None = None
         # Choices that began, and those that came to their end.
@@ -76,27 +76,30 @@ class Reading:
     def _take(self, reply: wire.Reply, event_type: str | None) -> None:
         inner = reply.response or reply.x_groq
         reported = reply.usage or (inner and inner.usage)
-        if reported:
-            self.usage = wire.usage_of(reported) or self.usage
+        usage = wire.usage_of(reported) if reported else None
+        kind = None
         if reply.choices:
             for choice in reply.choices:
-                self._take_choice(choice)
-            kind = None
+                self._take_choice(choice, wordless=usage is not None)
         else:
             kind = reply.type if isinstance(reply.type, str) else event_type
             if kind in _LAST_EVENTS:
                 self.ended = True
             if reply.delta and kind not in _SOUND:
                 self._say((0, kind or "", 0), reply.delta)
+        if usage is not None:
+            self.usage = usage
         if reply.error or kind or reply.kind == "error":
             self.error = wire.error_of(reply, kind) or self.error
 
-    def _take_choice(self, choice: wire.Choice) -> None:
+    def _take_choice(self, choice: wire.Choice, *, wordless: bool) -> None:
         index = choice.index if type(choice.index) is int else 0
         if index not in self.begun and len(self.begun) < _MAX_TEXTS:
             self.begun.add(index)
         if choice.finish_reason is not None and index in self.begun:
             self.finished.add(index)
+        if wordless:
+            return
         if choice.text:
             self._say((index, "text", 0), choice.text)
         message = choice.delta or choice.message
@@ -124,6 +127,8 @@ class Reading:
     def _say(self, place: _Place, words: object) -> None:
         """Note words: a string, or a list of parts that hold one each."""
         if isinstance(words, str):
+            # What was reported before was not the last word: some vendors report the prompt's tokens first.
+            self.usage = None
             data = words.encode("utf-8", "replace")
             self._said_bytes += len(data)
             kept = data[: WORDS_BYTES - self._kept_bytes]

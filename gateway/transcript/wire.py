@@ -4,7 +4,7 @@ Nothing is refused: what has not the expected form says nothing.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -14,6 +14,7 @@ from gateway.types import Usage
 
 _MAX_LABEL = 64
 _MAX_TOKENS = 2**53
+_NOTHING: Mapping[str, object] = {}
 
 
 class Function(msgspec.Struct, gc=False):
@@ -126,10 +127,10 @@ def usage_of(raw: object) -> Usage | None:
     """
     if not isinstance(raw, dict):
         return None
-    usage = cast("Mapping[str, object]", raw)
-    inputs = _tokens(usage, "prompt_tokens", "input_tokens")
-    outputs = _tokens(usage, "completion_tokens", "output_tokens")
-    total = _tokens(usage, "total_tokens")
+    get = cast("Mapping[str, object]", raw).get
+    inputs = _count(get("prompt_tokens") or get("input_tokens"))
+    outputs = _count(get("completion_tokens") or get("output_tokens"))
+    total = _count(get("total_tokens"))
     if inputs == 0:
         inputs = max(0, total - outputs)
     # Some vendors leave reasoning out of the output and count it in the total alone.
@@ -137,41 +138,32 @@ def usage_of(raw: object) -> Usage | None:
     if inputs == outputs == 0:
         return None
     of_input = _details(
-        usage, "prompt_tokens_details", "input_tokens_details", "input_token_details"
+        get("prompt_tokens_details") or get("input_tokens_details") or get("input_token_details")
     )
-    of_output = _details(usage, "completion_tokens_details", "output_tokens_details")
-    cached = _tokens(of_input, "cached_tokens") or _tokens(
-        usage, "prompt_cache_hit_tokens", "cached_tokens"
-    )
-    cached = min(inputs, cached)
-    reasoning = min(outputs, _tokens(of_output, "reasoning_tokens"))
+    of_output = _details(get("completion_tokens_details") or get("output_tokens_details"))
+    # DeepSeek and Moonshot have names of their own for what came from their caches.
+    cached = of_input("cached_tokens") or get("prompt_cache_hit_tokens") or get("cached_tokens")
+    cached_inputs = min(inputs, _count(cached))
+    reasoning = min(outputs, _count(of_output("reasoning_tokens")))
     return Usage(
         input_tokens=inputs,
-        cached_input_tokens=cached,
-        audio_input_tokens=min(inputs - cached, _tokens(of_input, "audio_tokens")),
+        cached_input_tokens=cached_inputs,
+        audio_input_tokens=min(inputs - cached_inputs, _count(of_input("audio_tokens"))),
         output_tokens=outputs,
         reasoning_tokens=reasoning,
-        audio_output_tokens=min(outputs - reasoning, _tokens(of_output, "audio_tokens")),
+        audio_output_tokens=min(outputs - reasoning, _count(of_output("audio_tokens"))),
     )
 
 
-def _tokens(raw: Mapping[str, object], *names: str) -> int:
-    """Return the first of the members that is a count, 0 where none is."""
-    for name in names:
-        value = raw.get(name)
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
-        if type(value) is int and 0 < value < _MAX_TOKENS:
-            return value
-    return 0
+def _count(value: object) -> int:
+    """Return a number of tokens, 0 for what is none."""
+    if type(value) is int:
+        return value if 0 < value < _MAX_TOKENS else 0
+    return int(value) if isinstance(value, float) and 0 < value < _MAX_TOKENS else 0
 
 
-def _details(usage: Mapping[str, object], *names: str) -> Mapping[str, object]:
-    for name in names:
-        value = usage.get(name)
-        if isinstance(value, dict):
-            return value
-    return {}
+def _details(raw: object) -> Callable[[str], object]:
+    return cast("Mapping[str, object]", raw if isinstance(raw, dict) else _NOTHING).get
 
 
 def error_of(reply: Reply, kind: object) -> ReplyError | None:

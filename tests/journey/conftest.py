@@ -65,5 +65,5 @@ async def connect() -> AsyncIterator[Connect]:
 
 @pytest.fixture
 async def client(demo: DemoUpstream, start: Start, connect: Connect) -> RawClient:
-    """A connection to a gateway with nothing special in front of the demo upstream."""
+    """Connect to a gateway with nothing special in front of the demo upstream."""
     return await connect(await start(demo.url))

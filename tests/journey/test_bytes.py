@@ -1,5 +1,6 @@
 """Bodies and headers cross untouched, both ways."""
 
+import asyncio
 import gzip
 import hashlib
 import json
@@ -9,8 +10,8 @@ import pytest
 
 from gateway.demo_upstream import DemoUpstream
 from tests.journey.conftest import KEY, Connect, Start
-from tests.support.gateway import RawClient
-from tests.support.raw_upstream import raw_upstream, say, whole
+from tests.support.gateway import HANG_SECONDS, RawClient
+from tests.support.raw_upstream import STREAM_HEAD, chunked, raw_upstream, say, whole
 
 ODD_BODY = (
     b'{ "model" :"echo",\n\t"messages":[{"role":"user","content":"h\\u00e9 \xf0\x9f\x8e\x89"}],'
@@ -214,3 +215,26 @@ async def test_compressed_replies_stay_compressed(client: RawClient, encoding: s
     assert b"data: [DONE]" in zlib.decompressobj(47 if encoding == "gzip" else 15).decompress(
         reply.body
     )
+
+
+async def test_comments_keep_a_silent_stream_alive(start: Start, connect: Connect) -> None:
+    """Where it is configured, a comment comes between events while the upstream is silent, never inside one."""
+    event = b'data: {"choices":[]}\n\n'
+    async with raw_upstream(
+        say(STREAM_HEAD, chunked(event, b"data: ha", end=False), then="hang")
+    ) as up:
+        client = await connect(await start(up.url, server=", stream_keepalive: 1s"))
+        client.request("POST", "/v1/chat/completions", ODD_BODY)
+        await client.head()
+        async with asyncio.timeout(HANG_SECONDS):
+            got = await client.reader.readuntil(b"data: ha")
+    assert b"keep-alive" not in got
+
+    async with raw_upstream(say(STREAM_HEAD, chunked(event, end=False), then="hang")) as up:
+        client = await connect(await start(up.url, server=", stream_keepalive: 1s"))
+        client.request("POST", "/v1/chat/completions", ODD_BODY)
+        await client.head()
+        async with asyncio.timeout(HANG_SECONDS):
+            got = await client.reader.readuntil(b": keep-alive\n\n\r\n")
+
+    assert got == b"16\r\n" + event + b"\r\ne\r\n: keep-alive\n\n\r\n"

@@ -4,7 +4,7 @@ import json
 
 from gateway.demo_upstream import DemoUpstream
 from tests.journey.conftest import Connect, Start
-from tests.support.gateway import RawClient, RunningGateway
+from tests.support.gateway import RunningGateway
 from tests.support.raw_upstream import STREAM_HEAD, chunked, raw_upstream, say
 
 CHAT = b'{"model":"echo","messages":[{"role":"user","content":"hi"}]}'

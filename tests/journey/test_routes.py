@@ -5,8 +5,9 @@ import json
 
 from gateway.demo_upstream import DemoUpstream
 from tests.journey.conftest import Connect, Start
-from tests.support.raw_upstream import raw_upstream, say, whole
+from tests.support.raw_upstream import chunked, raw_upstream, say, whole
 
+STREAM_400 = b"HTTP/1.1 400 Bad Request\r\nTransfer-Encoding: chunked\r\n\r\n"
 CHAT = b'{ "messages":[{"role":"user","content":"\\u00e9 model"}],"model" :  "fast" , "x":{"model":"kept"}}'
 MODELS = """
 models:
@@ -132,3 +133,42 @@ async def test_calls_cross_a_reload(demo: DemoUpstream, start: Start, connect: C
     client.request("POST", "/v1/chat/completions", CHAT.replace(b'"fast"', b'"quick"'))
     assert (await client.reply()).status == 200
     assert b'"echo"' in demo.last.body
+
+
+WINDOWS = """
+models:
+  small: {targets: [{upstream: up, model: s}], context_window: 4096, fallbacks: [tiny, big]}
+  tiny: {targets: [{upstream: up, model: t}], context_window: 2048}
+  big: {targets: [{upstream: up, model: b}], context_window: 128000}
+"""
+TOO_LONG = b'{"error":{"message":"too long","code":"context_length_exceeded"}}'
+
+
+async def test_a_prompt_too_long_goes_to_a_larger_window(start: Start, connect: Connect) -> None:
+    """Where the upstream finds the prompt too long, the next model that can hold more answers, and only that."""
+    refused = say(whole(TOO_LONG, status=b"400 Bad Request"))
+    async with raw_upstream(refused, say(whole(b"ok"))) as upstream:
+        client = await connect(await start(upstream.url, WINDOWS))
+        client.request("POST", "/v1/chat/completions", CHAT.replace(b"fast", b"small"))
+        reply = await client.reply()
+
+    assert reply.body == b"ok"
+    received = b"".join(bytes(c.received) for c in upstream.connections)
+    assert b'"s"' in received
+    assert b'"t"' not in received
+    assert b'"b"' in received
+
+
+async def test_other_refusals_and_the_largest_windows_are_the_clients(
+    start: Start, connect: Connect
+) -> None:
+    """A 400 of another kind comes as it is, and so does one that nobody could better."""
+    other = b'{"error":{"code":"invalid_value"}}'
+    for body, model in ((other, b"small"), (TOO_LONG, b"big")):
+        refused = say(STREAM_400 + chunked(body))
+        async with raw_upstream(refused) as upstream:
+            client = await connect(await start(upstream.url, WINDOWS))
+            client.request("POST", "/v1/chat/completions", CHAT.replace(b"fast", model))
+            reply = await client.reply()
+        assert (reply.status, reply.body) == (400, body)
+        assert upstream.requests == 1

@@ -2,17 +2,20 @@
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gateway.app import App
+from gateway.app import App, CallLog
 from gateway.clock import Clock, SystemClock
 from gateway.config_loader import Loaded, load
 
 # What a test waits for an event that must come: far above any promise, only to end a hang.
 HANG_SECONDS = 10.0
+
+_numbers = itertools.count()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +34,20 @@ class RunningGateway:
         return self.app.base_url
 
 
+class KeptLog:
+    """Keeps the fields of each call's line."""
+
+    def __init__(self) -> None:
+        self.lines: list[Mapping[str, object]] = []
+
+    def configure(self, level: str, style: str) -> None:
+        """Do nothing: nothing is written."""
+
+    def access(self, fields: Mapping[str, object]) -> None:
+        """Keep the line of a call that ended."""
+        self.lines.append(fields)
+
+
 @contextlib.asynccontextmanager
 async def running(
     config: str,
@@ -38,15 +55,16 @@ async def running(
     *,
     environ: Mapping[str, str] | None = None,
     clock: Clock | None = None,
+    log: CallLog | None = None,
 ) -> AsyncIterator[RunningGateway]:
     """Run a gateway under the text of `config`; drained at the end."""
-    path = tmp_path / f"config-{len(list(tmp_path.iterdir()))}.yaml"
+    path = tmp_path / f"config-{next(_numbers)}.yaml"
     path.write_text(config)
 
     def read() -> Loaded:
         return load(path, environ or {})
 
-    app = App(read(), read, clock or SystemClock())
+    app = App(read(), read, clock or SystemClock(), log)
     await app.start()
     parts = urlsplit(app.base_url)
     try:
