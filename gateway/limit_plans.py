@@ -92,6 +92,9 @@ class Plans:
         self._by_end_user = "end_user" in named
         self._by_upstream = "upstream" in named
 
+    def __len__(self) -> int:
+        return len(self._plans)
+
     def for_user(self, user: User) -> Plan:
         """Return what weighs on every call of a user, whatever its body says."""
         return self._find(("user", user.name, user.group), user, None, None)

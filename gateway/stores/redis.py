@@ -72,24 +72,23 @@ class RedisStore:
         return self._connection is not None and self._connection.error is None
 
     async def run(self) -> None:
-        """Keep the connection: make it, renew leases over it, make it again."""
+        """Keep the connection: make it, renew the leases over it, make it again."""
         pause = _FIRST_RETRY_SECONDS
-        down = False
+        known_away = False
         while True:
             try:
                 connection = await self._open()
             except StoreError as error:
-                self._count("connect")
-                if not down:
-                    _log.warning("store %s is away: %s", self._address, error)
-                down = True
+                why: StoreError | None = error
             else:
                 _log.info("store %s is connected", self._address)
-                pause = _FIRST_RETRY_SECONDS
-                down = False
+                pause, known_away = _FIRST_RETRY_SECONDS, False
                 await self._use(connection)
-                _log.warning("store %s is away: %s", self._address, connection.error)
-                down = True
+                why = connection.error
+            self._count("connect")
+            if not known_away:
+                _log.warning("store %s is away: %s", self._address, why)
+                known_away = True
             await self._clock.sleep(pause)
             pause = min(2 * pause, _MAX_RETRY_SECONDS)
 

@@ -16,7 +16,12 @@ from tests.support.clock import FakeClock
 from tests.support.redis_server import RedisServer, find_binary, running_redis
 from tests.support.running_store import running
 
-_prefixes = (f"test{number}:" for number in itertools.count())
+_numbers = itertools.count()
+
+
+def next_prefix() -> str:
+    """Return a prefix that no other test has."""
+    return f"test{next(_numbers)}:"
 
 
 class Bench:
@@ -50,7 +55,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServ
 @pytest.fixture
 async def redis_store(redis_server: RedisServer) -> AsyncIterator[RedisStore]:
     """Run a store on the server, with a prefix of its own."""
-    store = RedisStore(redis_server.url, SystemClock(), prefix=next(_prefixes), timeout_seconds=5.0)
+    store = RedisStore(redis_server.url, SystemClock(), prefix=next_prefix(), timeout_seconds=5.0)
     async with running(store):
         yield store
 
@@ -60,7 +65,7 @@ async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     """Each kind of store in turn."""
     if request.param == "redis":
         server: RedisServer = request.getfixturevalue("redis_server")
-        store = RedisStore(server.url, SystemClock(), prefix=next(_prefixes), timeout_seconds=5.0)
+        store = RedisStore(server.url, SystemClock(), prefix=next_prefix(), timeout_seconds=5.0)
         async with running(store):
             yield Bench(store, None)
         return

@@ -100,12 +100,12 @@ class StoreMachine(RuleBasedStateMachine):
         )
     )
     def ask(self, amounts: dict[Bucket, int]) -> None:
-        """A call asks for some of everything."""
+        """Ask for some of everything, as a call does."""
         self.take(list(amounts.items()))
 
     @rule(amount=st.integers(1, 100), count=st.integers(0, 1))
     def ask_as_told(self, amount: int, count: int) -> None:
-        """A call that was refused and waits as it was told is let in, if nothing is in flight."""
+        """Be refused, wait as told, and be let in, if nothing is in flight."""
         charges = [(TOKENS, amount), (COUNT, count), (SECOND_COUNT, count)]
         refusal = self.take(charges).refusal
         in_flight = any(e.final is None and e.bucket is TOKENS for e in self.entries)
@@ -117,7 +117,7 @@ class StoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.open)
     @rule(which=st.integers(0), factor=st.sampled_from([0.0, 0.5, 1.0, 1.5]))
     def end(self, which: int, factor: float) -> None:
-        """A call in flight ends: as reserved, cheaper, dearer, or as if it had never been."""
+        """End a call in flight: as reserved, cheaper, dearer, or as if it had never been."""
         decision, entries = self.open.pop(which % len(self.open))
         finals = [
             min(e.amount, round(e.amount * factor))
@@ -131,7 +131,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(ticks=st.one_of(st.integers(1, 64), st.integers(1, 64 * 90)))
     def wait(self, ticks: int) -> None:
-        """Time passes."""
+        """Let time pass."""
         self.clock.advance(ticks * TICK)
 
     def teardown(self) -> None:
@@ -144,9 +144,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert self.clock.pending == 0
 
 
-StoreMachine.TestCase.settings = settings(
-    max_examples=300, stateful_step_count=50, deadline=None
-)
+StoreMachine.TestCase.settings = settings(max_examples=300, stateful_step_count=50, deadline=None)
 TestStoreMachine = StoreMachine.TestCase
 
 
