@@ -53,6 +53,7 @@ class Handler:
         self.auth.permit_endpoint(  # 403
             user, request.method, "/v1" + target.partition("?")[0], shareable=endpoint.shareable
         )
+        self.limiter.check(user)  # 429, where the user alone decides
         if endpoint in (MODELS, MODEL) and not self.relay_models:
             await self._list_models(endpoint, target, user, down, record)
             return
@@ -63,16 +64,24 @@ class Handler:
         if endpoint.names_model or call.model is not None:
             permit_model(user, call.model)  # 403
         targets = await self._targets(call)  # 404
-        answer = await self.relay.open(call, targets, self._upward(call, record), record)  # 50x
-        transcript = Transcript.of(call, answer.reply.headers)
-        try:
-            fields = own_fields(record, answer.reply.headers, self.clock)
-            await self.copying.copy(
-                answer, down, transcript, record, fields, head_only=call.method == "HEAD"
-            )
-        finally:  # also when the client leaves
-            record.usage = transcript.usage()
+        estimate = await self.accountant.estimate(endpoint.kind, call)
+        price = self.accountant.price(call.model)
+        async with self.limiter.admit(user, call, estimate, price=price) as admission:  # 429
+            record.reply_headers.extend(admission.headers)
+            upward = self._upward(call, record)
+            answer = await self.relay.open(call, targets, upward, record, admission)  # 50x
             record.status = answer.reply.status
+            transcript = Transcript.of(call, answer.reply.headers)
+            try:
+                fields = own_fields(record, answer.reply.headers, self.clock)
+                await self.copying.copy(
+                    answer, down, transcript, record, fields, head_only=call.method == "HEAD"
+                )
+            finally:  # also when the client leaves
+                record.usage = self.accountant.usage(call, answer, transcript, estimate)
+                served = self.accountant.price(answer.target.model) or price
+                record.cost_nanodollars = served.cost(record.usage) if served and record.usage else 0
+                admission.settle(record.usage, served)
 
     async def _targets(self, call: Call) -> tuple[Target, ...]:
         """Return where the call may go, asking the upstreams for their lists where a name is new."""
