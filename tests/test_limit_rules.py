@@ -7,7 +7,9 @@ import pytest
 from gateway.limit_rules import Budget, LimitRule, Rate, decide, period, rows
 from gateway.stores import Kind
 
-CI = LimitRule(per=("user",), match={"user": "ci"}, requests=(Rate(5, 1),), budget=(Budget(1, "day"),))
+CI = LimitRule(
+    per=("user",), match={"user": "ci"}, requests=(Rate(5, 1),), budget=(Budget(1, "day"),)
+)
 ANY = LimitRule(per=("user",), requests=(Rate(60, 60),), tokens=(Rate(40_000, 60),), concurrency=10)
 GPT4 = LimitRule(per=("user",), match={"model": "gpt-4*"}, tokens=(Rate(1000, 60),))
 GLOBAL = LimitRule(per=("global",), requests=(Rate(1000, 60),))

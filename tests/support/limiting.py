@@ -29,9 +29,7 @@ def call(
     n: int = 1,
 ) -> Call:
     """Return a call like CALL."""
-    return replace(
-        CALL, model=model, max_output_tokens=max_output_tokens, end_user=end_user, n=n
-    )
+    return replace(CALL, model=model, max_output_tokens=max_output_tokens, end_user=end_user, n=n)
 
 
 def usage(input_tokens: int, output_tokens: int) -> Usage:
