@@ -51,3 +51,9 @@ def limiting(*rules: LimitRule) -> Bench:
     clock = FakeClock()
     store = MemoryStore(clock)
     return Bench(clock, store, Limiter(rules, store, clock))
+
+
+def in_use(bench: Bench, rule: LimitRule) -> list[int]:
+    """Return what alice has in use of each limit of a rule."""
+    plan = Limiter([rule], bench.store, bench.clock).plans.for_call(ALICE, CALL)
+    return list(bench.store.take_now([(row.bucket, 0) for row in plan.rows]).used)
