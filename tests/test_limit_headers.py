@@ -71,16 +71,14 @@ def test_an_old_decision_tells_the_time_that_is_left() -> None:
     found = dict(headers((("requests", (0,)),), decision, age_seconds=5.25))
 
     assert found[b"x-ratelimit-reset-requests"] == b"14.75s"
-    assert dict(headers((("requests", (0,)),), decision, 99.0))[
-        b"x-ratelimit-reset-requests"
-    ] == (b"0s")
+    assert dict(headers((("requests", (0,)),), decision, 99.0))[b"x-ratelimit-reset-requests"] == (
+        b"0s"
+    )
 
 
 def test_a_reached_rate_is_told_in_openais_sentence() -> None:
     """Type, code, words; and when to come back, surely late enough."""
-    error = refusal(
-        TOKENS, model="gpt-4o", requested=787, used=39_485, retry_after_seconds=0.4074
-    )
+    error = refusal(TOKENS, model="gpt-4o", requested=787, used=39_485, retry_after_seconds=0.4074)
 
     assert error.message == (
         "Rate limit reached for gpt-4o for user alice on tokens per min (TPM): Limit 40000,"

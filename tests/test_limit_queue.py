@@ -4,12 +4,13 @@ import asyncio
 
 import pytest
 
+from gateway.errors import RateLimitError
+from gateway.limit_estimates import Estimate
 from gateway.limit_queue import FairQueue
 from gateway.limit_rules import LimitRule, Rate
-from tests.support.limiting import ALICE, BOB, Bench, call, limiting
-from gateway.errors import RateLimitError
-from gateway.limits import Admission, Estimate
+from gateway.limits import Admission
 from gateway.types import User
+from tests.support.limiting import ALICE, BOB, Bench, call, limiting
 
 
 async def settled() -> None:

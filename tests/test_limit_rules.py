@@ -4,10 +4,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from gateway.limit_rules import Budget, LimitRule, Rate, decide, period, rows
+from gateway.limit_rules import DIMENSIONS, Budget, LimitRule, Rate, decide, period, rows
 from gateway.stores import Kind
 
-CI = LimitRule(per=("user",), match={"user": "ci"}, requests=(Rate(5, 1),), budget=(Budget(1, "day"),))
+CI = LimitRule(
+    per=("user",), match={"user": "ci"}, requests=(Rate(5, 1),), budget=(Budget(1, "day"),)
+)
 ANY = LimitRule(per=("user",), requests=(Rate(60, 60),), tokens=(Rate(40_000, 60),), concurrency=10)
 GPT4 = LimitRule(per=("user",), match={"model": "gpt-4*"}, tokens=(Rate(1000, 60),))
 GLOBAL = LimitRule(per=("global",), requests=(Rate(1000, 60),))
@@ -89,7 +91,7 @@ def test_a_limit_has_a_key_a_kind_and_a_name() -> None:
         wait_seconds=3,
     )
     known = subject(user="jürgen: a")
-    found = [row for what in ("requests", "tokens", "budget", "concurrency") for row in rows(rule, what, known, NOW)]  # fmt: skip
+    found = [row for what in DIMENSIONS for row in rows(rule, what, known, NOW)]
 
     whose = "user=j%C3%BCrgen%3A%20a:model~gpt-4*"
     assert [(row.bucket.key, row.bucket.capacity, row.bucket.kind, row.unit) for row in found] == [

@@ -12,8 +12,10 @@ MINI = Price.from_usd(input=Decimal("0.15"), cached_input=Decimal("0.075"), outp
 
 def test_a_price_is_kept_in_picodollars_per_token() -> None:
     """The finest price in use, half a cent per hundred million, is a whole number."""
-    assert MINI == Price(input=150_000, cached_input=75_000, output=600_000, request=0)
-    fine = Price.from_usd(input=Decimal("0.0375"), output=Decimal("0.00005"), request=Decimal("0.01"))
+    assert Price(input=150_000, cached_input=75_000, output=600_000, request=0) == MINI
+    fine = Price.from_usd(
+        input=Decimal("0.0375"), output=Decimal("0.00005"), request=Decimal("0.01")
+    )
     assert fine == Price(input=37_500, cached_input=37_500, output=50, request=10**10)
 
 
@@ -44,7 +46,13 @@ def test_a_bound_is_never_below_the_cost() -> None:
 
 @pytest.mark.parametrize(
     ("amount", "text"),
-    [("5", "$5.00"), ("0.0042", "$0.0042"), ("4.98", "$4.98"), ("1234.5", "$1234.50"), ("0", "$0.00")],
+    [
+        ("5", "$5.00"),
+        ("0.0042", "$0.0042"),
+        ("4.98", "$4.98"),
+        ("1234.5", "$1234.50"),
+        ("0", "$0.00"),
+    ],
 )
 def test_money_is_written_to_be_read(amount: str, text: str) -> None:
     """With cents at least."""

@@ -29,9 +29,7 @@ def call(
     n: int = 1,
 ) -> Call:
     """Return a call like CALL."""
-    return replace(
-        CALL, model=model, max_output_tokens=max_output_tokens, end_user=end_user, n=n
-    )
+    return replace(CALL, model=model, max_output_tokens=max_output_tokens, end_user=end_user, n=n)
 
 
 def usage(input_tokens: int, output_tokens: int) -> Usage:
@@ -53,3 +51,9 @@ def limiting(*rules: LimitRule) -> Bench:
     clock = FakeClock()
     store = MemoryStore(clock)
     return Bench(clock, store, Limiter(rules, store, clock))
+
+
+def in_use(bench: Bench, rule: LimitRule) -> list[int]:
+    """Return what alice has in use of each limit of a rule."""
+    plan = Limiter([rule], bench.store, bench.clock).plans.for_call(ALICE, CALL)
+    return list(bench.store.take_now([(row.bucket, 0) for row in plan.rows]).used)
