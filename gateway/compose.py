@@ -1,22 +1,30 @@
 """The composition: sections of the configuration become the parts that a call meets. Nobody else composes."""
 
 import ssl
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, time
 
 from gateway import config as c
+from gateway.accounting import Accountant
 from gateway.auth import Authenticator, KeyEntry
 from gateway.catalog import FRESH_SECONDS, Catalog
 from gateway.clock import Clock
 from gateway.copying import Copying
 from gateway.deadlines import Deadlines
 from gateway.door import Door, RequestIds
-from gateway.errors import StartError
+from gateway.errors import StartError, StoreError
 from gateway.guard import Guard
 from gateway.handler import Handler
 from gateway.intake import Intake
+from gateway.limit_rules import Budget, LimitRule, Rate
+from gateway.limits import Limiter
 from gateway.metering import Meter
+from gateway.prices import NANODOLLARS_PER_USD, Price, nanodollars
 from gateway.relay import Peer, Relay
 from gateway.routing import ModelRoute, Router, UpstreamRoute
+from gateway.stores import Store
+from gateway.stores.factory import open_store
+from gateway.tokens.counter import TokenCounter
 from gateway.transport import Transport
 from gateway.transport.aiohttp_client import AiohttpTransport
 from gateway.transport.pool import Pool
@@ -25,6 +33,8 @@ from gateway.upstreams import Upstream
 from gateway.upstreams.azure import AzureUpstream
 from gateway.upstreams.openai import Base, OpenAIUpstream
 
+# What a rule's `match` may name.
+LIMIT_SUBJECTS = ("user", "group", "end_user", "model", "upstream")
 # A shorter key could stand in a reply by chance.
 MIN_SECRET_BYTES = 8
 
@@ -32,7 +42,21 @@ MIN_SECRET_BYTES = 8
 class Composer:
     """Makes the parts, and keeps what outlives a configuration: connections, numbers, names."""
 
-    def __init__(self, meter: Meter, ids: RequestIds, clock: Clock, deadlines: Deadlines) -> None:
+    def __init__(
+        self,
+        meter: Meter,
+        ids: RequestIds,
+        clock: Clock,
+        deadlines: Deadlines,
+        store: c.Store,
+    ) -> None:
+        """Open the store. Raises StartError where it cannot be used."""
+        self.store = _open_store(store, clock)
+        self._counter = TokenCounter()
+        meter.metrics.store_up.read = lambda: {(): float(self.store.up)}
+        meter.metrics.store_errors.read = lambda: {
+            (operation,): count for operation, count in self.store.errors.items()
+        }
         self._meter = meter
         self._metrics = meter.metrics
         self._ids = ids
@@ -50,6 +74,7 @@ class Composer:
         """Close every connection to every upstream."""
         for _, transport in self._transports.values():
             await transport.aclose()
+        await self.store.aclose()
 
     def compose(self, config: c.Config, base_url: str) -> Door:
         """Return the door to the parts under `config`; transports that it leaves unchanged are kept.
@@ -76,11 +101,14 @@ class Composer:
                 max_body_bytes=server.max_body,
                 max_upload_bytes=server.max_upload,
                 body_seconds=server.body_timeout,
+                end_user_header=config.auth.end_user_header,
                 clock=self._clock,
             ),
             router=router,
             catalog=catalog,
             relay=Relay(peers, router, self._metrics, self._clock),
+            accountant=Accountant(counter=self._counter, prices=_prices(config)),
+            limiter=self._limiter(config),
             copying=Copying(
                 router,
                 self._clock,
@@ -105,6 +133,18 @@ class Composer:
             clock=self._clock,
             deadlines=self._deadlines,
         )
+
+    def _limiter(self, config: c.Config) -> Limiter:
+        """Return the limits of `config` over the one store, which outlives it."""
+        limiter = Limiter([_limit_rule(limit) for limit in config.limits], self.store, self._clock)
+        metrics = self._metrics
+        metrics.limit_decisions.read = lambda: bounded(limiter.decisions.items(), metrics.user)
+        metrics.limit_used.read = lambda: bounded(limiter.used_ratios().items(), metrics.user)
+        metrics.limit_overshoot.read = lambda: {
+            ("tokens",): limiter.overshoot["tokens"],
+            ("budget",): limiter.overshoot["budget"] / NANODOLLARS_PER_USD,
+        }
+        return limiter
 
     def _peer(self, upstream: c.Upstream) -> Peer:
         known = self._transports.get(upstream.name)
@@ -230,6 +270,58 @@ def _lists_itself(config: c.Config) -> bool:
         and not config.models
         and all(key.models is None for key in config.auth.keys)
     )
+
+
+def _open_store(store: c.Store, clock: Clock) -> Store:
+    try:
+        return open_store(
+            store.url.reveal(),
+            clock,
+            prefix=store.prefix,
+            timeout_seconds=store.timeout,
+            on_failure=store.on_failure,
+            replicas=store.replicas,
+        )
+    except (ValueError, StoreError, OSError) as error:
+        raise StartError(f"store.url: {error}") from None
+
+
+def _limit_rule(limit: c.Limit) -> LimitRule:
+    match = {name: getattr(limit.match, name) for name in LIMIT_SUBJECTS}
+    return LimitRule(
+        per=limit.per,
+        match={name: glob for name, glob in match.items() if glob is not None},
+        requests=tuple(Rate(rate.amount, rate.window_seconds) for rate in limit.requests),
+        tokens=tuple(Rate(rate.amount, rate.window_seconds) for rate in limit.tokens),
+        budget=tuple(Budget(nanodollars(budget.usd), budget.period) for budget in limit.budget),
+        concurrency=limit.concurrency,
+        reserve=limit.reserve,
+        wait_seconds=limit.wait,
+    )
+
+
+def _prices(config: c.Config) -> Mapping[str, Price]:
+    return {
+        name: Price.from_usd(
+            input=model.price.input,
+            cached_input=model.price.cached_input,
+            output=model.price.output,
+            request=model.price.request,
+        )
+        for name, model in config.models.items()
+        if model.price is not None
+    }
+
+
+def bounded(
+    series: Iterable[tuple[tuple[str, ...], float]], user: Callable[[str], str]
+) -> Mapping[tuple[str, ...], float]:
+    """Return series whose first label is a user's name with that label bounded; those that meet add up."""
+    found: dict[tuple[str, ...], float] = {}
+    for (name, *rest), value in series:
+        labels = (user(name), *rest)
+        found[labels] = found.get(labels, 0) + value
+    return found
 
 
 def _lower(name: str | None) -> bytes | None:

@@ -43,6 +43,7 @@ RetryCause = Literal["connect", 408, 409, 425, 500, 502, 503, 504, 520, 521, 522
 
 _WAIT = Range(0.001, 24 * HOUR)
 _LISTEN = TcpAddress(host="127.0.0.1", port=4000)
+_MEMORY = SecretUrl("memory://")
 _ADMIN_LISTEN = TcpAddress(host="127.0.0.1", port=9464)
 
 
@@ -103,7 +104,7 @@ class Store:
             "memory://: this process alone; file:///folder: memory with a journal, so that budgets survive;"
             " redis://, rediss://, unix://: shared by replicas."
         ),
-    ] = SecretUrl("memory://")
+    ] = _MEMORY
     prefix: Annotated[Text, Doc("What its keys begin with.")] = "gateway:"
     timeout: Annotated[Seconds, Doc("How long a call waits for it."), _WAIT] = 0.05
     on_failure: Annotated[
@@ -295,7 +296,9 @@ class Limit:
     ]
     match: LimitMatch = LimitMatch()
     requests: Annotated[tuple[RateText, ...], OneOrMore(), Doc("Calls.")] = ()
-    tokens: Annotated[tuple[RateText, ...], OneOrMore(), Doc("Tokens, of prompts and replies.")] = ()
+    tokens: Annotated[
+        tuple[RateText, ...], OneOrMore(), Doc("Tokens, of prompts and replies.")
+    ] = ()
     budget: Annotated[
         tuple[BudgetText, ...], OneOrMore(), Doc("Money in USD, by calendar day or month in UTC.")
     ] = ()
@@ -305,7 +308,9 @@ class Limit:
         Doc("What a call reserves for its reply: what such replies take, or the most it can take."),
     ] = "expected"
     wait: Annotated[
-        Seconds, Doc("How long a call may queue for its turn instead of a 429."), Range(0, 24 * HOUR)
+        Seconds,
+        Doc("How long a call may queue for its turn instead of a 429."),
+        Range(0, 24 * HOUR),
     ] = 0.0
 
 
@@ -354,8 +359,6 @@ class Config:
         Doc("Names that clients use, globs allowed; then `upstreams[].models`; else 404."),
     ] = field(default_factory=dict)
     auth: Auth = Auth()
-    limits: Annotated[
-        tuple[Limit, ...], Doc("Rules; different `per` all apply, all or none.")
-    ] = ()
+    limits: Annotated[tuple[Limit, ...], Doc("Rules; different `per` all apply, all or none.")] = ()
     checks: Checks = Checks()
     logging: Logging = Logging()

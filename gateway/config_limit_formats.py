@@ -51,7 +51,7 @@ BudgetText = Annotated[
     BudgetLimit,
     Format("money", "money such as 5.00/day or 50/month, in USD", _BUDGET, parse_budget),
 ]
-PriceText = Annotated[Decimal, Format("USD", "a price in USD such as 2.50", _PRICE, parse_price)]
+PriceText = Annotated[Decimal, Format("USD", "a price in USD such as 2.50", None, parse_price)]
 StoreUrl = Annotated[
     SecretUrl,
     Format(

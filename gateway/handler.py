@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
+from gateway.accounting import Accountant
 from gateway.auth import Authenticator, credential, permit_model, unknown_model
 from gateway.catalog import ASK_AGAIN_SECONDS, FRESH_SECONDS, Catalog
 from gateway.clock import Clock
@@ -17,6 +18,7 @@ from gateway.downstream import Downstream
 from gateway.endpoints import MODEL, MODELS, Endpoint
 from gateway.headers import upward
 from gateway.intake import Intake
+from gateway.limits import Limiter
 from gateway.relay import Peer, Relay
 from gateway.replies import own_fields, send
 from gateway.routing import Router
@@ -34,6 +36,8 @@ class Handler:
     catalog: Catalog
     relay: Relay
     copying: Copying
+    accountant: Accountant
+    limiter: Limiter
     clock: Clock
     end_user_header: bytes | None
     # A sole upstream that takes everything lists its models itself.
@@ -78,10 +82,12 @@ class Handler:
                     answer, down, transcript, record, fields, head_only=call.method == "HEAD"
                 )
             finally:  # also when the client leaves
-                record.usage = self.accountant.usage(call, answer, transcript, estimate)
-                served = self.accountant.price(answer.target.model) or price
-                record.cost_nanodollars = served.cost(record.usage) if served and record.usage else 0
-                admission.settle(record.usage, served)
+                usage = record.usage = self.accountant.usage(
+                    call, record.status, transcript, estimate
+                )
+                price = self.accountant.price(answer.target.model, call.model)
+                record.cost_nanodollars = price.cost(usage) if price and usage else None
+                admission.settle(usage, price)
 
     async def _targets(self, call: Call) -> tuple[Target, ...]:
         """Return where the call may go, asking the upstreams for their lists where a name is new."""

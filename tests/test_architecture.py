@@ -60,20 +60,21 @@ ARROWS = {
     "relay": "inflate limits transport upstreams",
     "copying": "downstream headers inflate relay",
     "metrics": "",
-    "metering": "metrics",
+    "metering": "metrics prices",
     "logs": "",
     "admin": "",
     "catalog": "auth relay",
     "intake": "body_coding downstream endpoints json_body",
     "replies": "downstream",
     # The journey of one call, and the door before it.
-    "handler": "auth cache catalog copying downstream endpoints headers intake limits prices relay replies routing tokens "
-    "transcript",
+    "accounting": "endpoints limits prices",
+    "handler": "accounting auth cache catalog copying downstream endpoints headers intake limits relay replies "
+    "routing transcript",
     "door": "downstream endpoints guard handler metering replies",
     # What can be configured, and how it is read.
     "config": "",
     # The composition root: parts are made here and nowhere else.
-    "compose": "auth cache catalog config copying door guard handler intake limits metering relay routing stores "
+    "compose": "accounting auth cache catalog config copying door guard handler intake limits metering relay routing stores "
     "prices tokens transport upstreams",
     "lifecycle": "",
     "app": "admin compose config demo_upstream door downstream lifecycle logs metering metrics server",
