@@ -15,6 +15,8 @@ from gateway.types import Headers, User
 
 CREDENTIAL_HEADERS = (b"authorization", b"api-key", b"x-api-key")
 
+_CREDENTIAL_LENGTHS = frozenset(map(len, CREDENTIAL_HEADERS))
+
 ANONYMOUS = User(name="anonymous", configured=False)
 
 
@@ -34,6 +36,8 @@ def credential(headers: Headers) -> str | None:
     """
     found: dict[bytes, str] = {}
     for name, value in headers:
+        if len(name) not in _CREDENTIAL_LENGTHS:
+            continue
         lower = name.lower()
         if lower in CREDENTIAL_HEADERS:
             if lower in found:

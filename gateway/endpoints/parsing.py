@@ -1,7 +1,6 @@
 """From a JSON body to a `Call`'s own fields: what the journey needs to know of it, and no judgement of the rest."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from gateway.endpoints import Endpoint
 from gateway.errors import InvalidRequestError
@@ -19,8 +18,12 @@ def parse(
 
     Raises InvalidRequestError where `model` is missing or no name.
     """
-    return replace(
-        call,
+    return Call(
+        endpoint=call.endpoint,
+        method=call.method,
+        target=call.target,
+        headers=call.headers,
+        credential=call.credential,
         body=body,
         plain=plain,
         payload=payload,

@@ -160,11 +160,21 @@ class Connection(asyncio.BufferedProtocol):
         """End an exchange: back to the pool, or closed."""
         self._reply = None
         self.served += 1
-        if reusable and self._sent and self.open:
+        if reusable and self._wholly_sent():
             self.resume_reading()
             self._on_free(self, keepalive_seconds)
         else:
             self.abort()
+
+    def _wholly_sent(self) -> bool:
+        """Return whether the request has left: a reply may come before its end, which would belong to nothing."""
+        transport = self._transport
+        return (
+            self._sent
+            and transport is not None
+            and not transport.is_closing()
+            and not transport.get_write_buffer_size()
+        )
 
     def abort(self) -> None:
         """Close at once; harmless when repeated."""

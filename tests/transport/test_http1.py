@@ -11,7 +11,6 @@ from gateway.errors import (
     UpstreamProtocolError,
     UpstreamTimeoutError,
 )
-from gateway.transport.framing import request_head
 from gateway.types import Upload
 from tests.support.clock import FakeClock
 from tests.support.raw_upstream import STREAM_HEAD, Say, chunked, raw_upstream, say, whole
@@ -119,25 +118,6 @@ async def test_what_is_written(make_pool: MakePool) -> None:
         b"Content-Length: 5\r\n\r\nhello"
         b"GET /v1/x HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n" % (upstream.port, upstream.port)
     )
-
-
-@pytest.mark.parametrize(
-    ("headers", "target"),
-    [
-        (((b"X", b"a\r\nInjected: 1"),), "/"),
-        (((b"X\r\nInjected", b"1"),), "/"),
-        (((b"X", b"a\nb"),), "/"),
-        (((b"X", b"a\0"),), "/"),
-        ((), "/ HTTP/1.1\r\nInjected: 1\r\n\r\n"),
-        ((), "/a b"),
-    ],
-)
-def test_nothing_breaks_out_of_its_line(
-    headers: tuple[tuple[bytes, bytes], ...], target: str
-) -> None:
-    """A line end or NUL in a field or the target is refused before a byte is sent."""
-    with pytest.raises(ValueError, match=r"\w"):
-        request_head(request(1, target=target, headers=headers), b"host")
 
 
 async def test_the_head_has_one_deadline(make_pool: MakePool) -> None:
