@@ -129,6 +129,8 @@ class _Layout:
 
     def _result(self, message: Object) -> None:
         content = _content(message, self.family, self.prompt)
+        if not _is_text(message.get("content")):
+            self.prompt.exact = False
         if self.results is not None:
             self.results.append(_parsed(content))
             return
@@ -162,6 +164,11 @@ def _content(message: Object, family: Family, prompt: Prompt) -> str:
         prompt.add(tokens)
         prompt.exact = prompt.exact and exact
     return "".join(texts)
+
+
+def _is_text(content: object) -> bool:
+    parts = map(as_object, as_list(content))
+    return isinstance(content, str) or all("text" in part for part in parts)
 
 
 def _parsed(text: str) -> object:

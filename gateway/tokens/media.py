@@ -14,7 +14,7 @@ from gateway.tokens.values import Object, as_object, as_text
 # An image of unknown size is taken as one of the usual kind, a clip as one of some seconds, a file as some pages.
 GUESSED_IMAGE_PIXELS = (1024, 1024)
 GUESSED_SECONDS = 10.0
-GUESSED_FILE_TOKENS = 1000
+GUESSED_FILE_TOKENS = 2000
 
 _PATCH_PIXELS = 32
 _TILE_PIXELS = 512
@@ -71,7 +71,9 @@ def patch_tokens(width: int, height: int, rule: Patches) -> int:
 
 def audio_tokens(clip: Object) -> tuple[int, bool]:
     """Return the tokens of an `input_audio` object."""
-    seconds = audio_seconds(_decoded(as_text(clip.get("data"))), len(as_text(clip.get("data"))) * 3 // 4)
+    seconds = audio_seconds(
+        _decoded(as_text(clip.get("data"))), len(as_text(clip.get("data"))) * 3 // 4
+    )
     known = seconds is not None
     length = seconds if seconds is not None else GUESSED_SECONDS
     return math.floor(_TOKENS_PER_SECOND * length + 1e-9) + _AUDIO_CLIP, known
@@ -80,7 +82,7 @@ def audio_tokens(clip: Object) -> tuple[int, bool]:
 def _data_of(url: str) -> bytes:
     if not url.startswith("data:"):
         return b""
-    head, comma, data = url[: _HEAD_CHARACTERS].partition(",")
+    head, comma, data = url[:_HEAD_CHARACTERS].partition(",")
     return _decoded(data) if comma and head.endswith(";base64") else b""
 
 

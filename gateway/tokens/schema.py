@@ -30,7 +30,9 @@ _HIDDEN = frozenset(
 _PLAIN = frozenset(("enum", "const", "examples"))
 _NAMED = frozenset(("properties", "$defs", "definitions", "patternProperties"))
 # Members that no recorded request shows: how they are written is a guess.
-_GUESSED_IN_TYPES = frozenset(("const", "allOf", "not", "if", "format", "pattern", "prefixItems"))
+_GUESSED_IN_TYPES = frozenset(
+    ("const", "anyOf", "oneOf", "allOf", "not", "if", "format", "pattern", "prefixItems")
+)
 _GUESSED_IN_JSON = frozenset(("allOf", "not", "if", "format", "pattern", "prefixItems", "examples"))
 
 
@@ -52,64 +54,60 @@ class TypeWriter:
         """Return what stands between a function's parentheses."""
         if not as_object(self.root.get("properties")):
             return ""
-        head = comment(self.root.get("title")) + comment(self.root.get("description"))
-        return f"_: {head}{self._object(self.root, 0)}"
+        return f"_: {_head(self.root)}{self._object(self.root, 0)}"
 
-    def _type(self, value: object, depth: int) -> str:
-        schema = self._resolved(value)
+    def _type(self, schema: Object, depth: int) -> str:
         self.nodes -= 1
         if self.nodes < 0 or depth > MAX_DEPTH:
             self.exact = False
             return "any"
         if not _GUESSED_IN_TYPES.isdisjoint(schema):
             self.exact = False
-        options = schema.get("anyOf", schema.get("oneOf"))
-        if isinstance(options, list):
+        if options := self._options(schema):
             return " | ".join([self._type(option, depth + 1) for option in options])
         if isinstance(choices := schema.get("enum"), list):
             return " | ".join([compact(choice) for choice in choices])
-        kind = schema.get("type")
-        if isinstance(kind, list):
-            return " | ".join([_NAMES.get(as_text(name), "any") for name in kind])
-        return self._named_type(as_text(kind), schema, depth)
-
-    def _named_type(self, kind: str, schema: Object, depth: int) -> str:
+        kind = as_text(schema.get("type"))
         if kind == "object" and as_object(schema.get("properties")):
             return self._object(schema, depth)
         if kind == "array" and "items" in schema:
-            return self._array(schema["items"], depth)
+            return self._array(self._resolved(schema["items"]), depth)
         return _NAMES.get(kind, "any")
 
-    def _array(self, items: object, depth: int) -> str:
+    def _options(self, schema: Object) -> list[Object]:
+        """Return the schemas of which a value may follow any; none where it has just one."""
+        options = schema.get("anyOf", schema.get("oneOf"))
+        if isinstance(options, list):
+            return [self._resolved(option) for option in options]
+        if isinstance(kinds := schema.get("type"), list):
+            return [{**schema, "type": kind} for kind in kinds if isinstance(kind, str)]
+        return []
+
+    def _array(self, items: Object, depth: int) -> str:
         item = self._type(items, depth + 1)
-        if not item.startswith("{\n"):
-            return f"{item}[]"
-        schema = self._resolved(items)
-        head = comment(schema.get("title")) + comment(schema.get("description"))
-        return f"Array<\n{head}{item}\n>"
+        return f"Array<\n{_head(items)}{item}\n>" if item.startswith("{\n") else f"{item}[]"
 
     def _object(self, schema: Object, depth: int) -> str:
-        properties = as_object(schema.get("properties"))
-        required = [name for name in as_list(schema.get("required")) if isinstance(name, str)]
-        needed = frozenset(required)
+        needed = {name for name in as_list(schema.get("required")) if isinstance(name, str)}
         fields = [
             (name if name in needed else f"{name}?", self._resolved(value))
-            for name, value in properties.items()
+            for name, value in as_object(schema.get("properties")).items()
         ]
-        if not any(s.get("title") or s.get("description") or "default" in s for _, s in fields):
-            inline = [f"{name}: {self._type(s, depth + 1)}" for name, s in fields]
+        if not any(self._needs_lines(value) for _, value in fields):
+            inline = [f"{name}: {self._type(value, depth + 1)}" for name, value in fields]
             return "{ " + ", ".join(inline) + " }"
-        return "{\n" + "".join([self._line(name, s, depth + 1) for name, s in fields]) + "}"
+        return "{\n" + "".join([self._line(*field, depth + 1) for field in fields]) + "}"
+
+    def _needs_lines(self, schema: Object) -> bool:
+        return bool(_head(schema)) or "default" in schema or _is_spread(self._options(schema))
 
     def _line(self, name: str, schema: Object, depth: int) -> str:
-        head = comment(schema.get("title"))
-        description = comment(schema.get("description"))
         default = f" // default: {compact(schema['default'])}" if "default" in schema else ""
-        kinds = schema.get("type")
-        if isinstance(kinds, list) and description:
-            options = [f"{description}| {_NAMES.get(as_text(kind), 'any')}\n" for kind in kinds]
-            return f"{head}{description}{name}:\n{''.join(options)},{default}\n"
-        return f"{head}{description}{name}: {self._type(schema, depth)},{default}\n"
+        options = self._options(schema)
+        if _is_spread(options):
+            lines = [f"{_head(option)}| {self._type(option, depth + 1)}\n" for option in options]
+            return f"{_head(schema)}{name}:\n{''.join(lines)},{default}\n"
+        return f"{_head(schema)}{name}: {self._type(schema, depth)},{default}\n"
 
     def _resolved(self, value: object) -> Object:
         """Return a schema with its reference followed; what stands beside the reference stays."""
@@ -127,6 +125,15 @@ class TypeWriter:
         for step in reference.removeprefix("#").strip("/").split("/"):
             found = as_object(found).get(step) if step else found
         return as_object(found)
+
+
+def _head(schema: Object) -> str:
+    return comment(schema.get("title")) + comment(schema.get("description"))
+
+
+def _is_spread(options: list[Object]) -> bool:
+    """Tell whether the options of a union stand on lines of their own."""
+    return any(_head(option) or "properties" in option for option in options)
 
 
 def thinned(schema: object, depth: int = 0) -> tuple[object, bool]:
