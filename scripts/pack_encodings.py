@@ -32,10 +32,10 @@ def main() -> int:
             if name is not None:
                 packed = pack(content)
                 (DATA / f"{name}.bin").write_bytes(packed)
-                print(f"{name}: {len(packed):,} bytes from {entry.filename}")
+                sys.stdout.write(f"{name}: {len(packed):,} bytes from {entry.filename}\n")
                 missing.discard(name)
     for name in sorted(missing):
-        print(f"{name}: not in {sys.argv[1]}", file=sys.stderr)
+        sys.stderr.write(f"{name}: not in {sys.argv[1]}\n")
     return 1 if missing else 0
 
 

@@ -28,7 +28,8 @@ def render_chat(payload: Object, family: Family) -> Prompt:
     if family.bare:
         prompt.texts += [_content(message, family, prompt) for message in messages]
         return prompt
-    tools = tools_block(payload, family, prompt)
+    tools = prompt.tools = tools_block(payload, family, prompt)
+    prompt.messages = len(messages)
     block = joined((tools, format_block(payload, prompt)))
     layout = _Layout(family, prompt, block, format_name(payload))
     layout.reply(with_tools=bool(tools))

@@ -55,13 +55,18 @@ class Family:
     result: int = 0
     # The reply, too, is headed with the name of the response format.
     format_primes_reply: bool = True
-    image: Tiles | Patches | None = None
+    image: Tiles | Patches = Tiles(base_tokens=85, tile_tokens=170)
+    # Prompt and reply share the window, so that a reply which may not fit is refused beforehand.
+    shared_window: bool = False
+    # Its refusal of a long prompt speaks of a limit on input, not of the window.
+    limits_input: bool = False
+    # Its replies hold tokens that are billed and never shown.
+    reasons: bool = False
 
 
-_TILES = Tiles(base_tokens=85, tile_tokens=170)
-_MODERN = Family(image=_TILES)
-_CLASSIC = Family(encoding="cl100k_base", image=_TILES)
-_O_SERIES = Family(priming=2, image=Tiles(base_tokens=75, tile_tokens=150))
+_MODERN = Family()
+_CLASSIC = Family(encoding="cl100k_base", shared_window=True)
+_O_SERIES = Family(priming=2, reasons=True, image=Tiles(base_tokens=75, tile_tokens=150))
 _GPT5 = Family(
     priming=2,
     channel=2,
@@ -74,11 +79,18 @@ _GPT5 = Family(
     result=5,
     format_primes_reply=False,
     image=Tiles(base_tokens=70, tile_tokens=140),
+    limits_input=True,
+    reasons=True,
 )
-_UNKNOWN = replace(_MODERN, verified=False)
+_GPT5_PATCHES = replace(_GPT5, image=Patches(hundredths=120))
+# What a model that nobody knows is counted as: the plainest format.
+UNKNOWN = replace(_MODERN, verified=False)
 
 # Prefix of the model's name -> its family; the longest that fits decides.
 FAMILIES = {
+    "babbage": _CLASSIC,
+    "davinci": _CLASSIC,
+    "text-embedding": Family(encoding="cl100k_base"),
     "gpt-3.5": _CLASSIC,
     "gpt-35": _CLASSIC,
     "gpt-3.5-turbo-0301": replace(_CLASSIC, message=4, priming=2, name_replaces_role=True),
@@ -93,16 +105,20 @@ FAMILIES = {
     "gpt-4.1-mini": replace(_MODERN, image=Patches(hundredths=162)),
     "gpt-4.1-nano": replace(_MODERN, image=Patches(hundredths=246)),
     "gpt-4.5": _MODERN,
-    "chatgpt-4o": _UNKNOWN,
     "o1": replace(_O_SERIES, verified=False),
     "o3": replace(_O_SERIES, verified=False),
     "o3-mini": replace(_O_SERIES, priming_with_tools=3),
     "o4-mini": replace(_O_SERIES, image=Patches(hundredths=172)),
     "gpt-5": _GPT5,
-    "gpt-5-mini": replace(_GPT5, image=Patches(hundredths=120)),
+    "gpt-5-mini": _GPT5_PATCHES,
     "gpt-5-nano": replace(_GPT5, image=Patches(hundredths=150)),
-    "gpt-5.4": replace(_GPT5, image=Patches(hundredths=120)),
-    "gpt-6": replace(_GPT5, verified=False, image=Patches(hundredths=120)),
+    "gpt-5.1": _GPT5,
+    "gpt-5.2": _GPT5_PATCHES,
+    "gpt-5.3": _GPT5_PATCHES,
+    "gpt-5.4": _GPT5_PATCHES,
+    "gpt-5.5": _GPT5_PATCHES,
+    "gpt-5.6": _GPT5_PATCHES,
+    "gpt-6": replace(_GPT5_PATCHES, verified=False),
 }
 _BY_LENGTH = sorted(FAMILIES, key=len, reverse=True)
 
@@ -114,9 +130,9 @@ def base_name(model: str) -> str:
 
 
 def family_of(model: str) -> Family:
-    """Return the family of a model; of one that nobody knows, the newest format without tricks, unverified."""
+    """Return the family of a model; UNKNOWN where nobody knows it."""
     name = base_name(model)
-    return next((FAMILIES[prefix] for prefix in _BY_LENGTH if _fits(name, prefix)), _UNKNOWN)
+    return next((FAMILIES[prefix] for prefix in _BY_LENGTH if _fits(name, prefix)), UNKNOWN)
 
 
 def _fits(name: str, prefix: str) -> bool:

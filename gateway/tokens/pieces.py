@@ -11,9 +11,10 @@ MAX_PIECE_CHARACTERS = 32 * 1024
 _WINDOWS_CHARACTERS = (256, 4096, MAX_PIECE_CHARACTERS // 2)
 
 # After a letter or digit, before white space or a sign that never joins what stands before it (an apostrophe does,
-# and so do combining marks); and between a digit and a letter.
+# and so do combining marks): ASCII, then the ideographic and full-width commas, stops and brackets. And between a
+# digit and a letter.
 _BORDER = re.compile(
-    r"(?<=[^\W_])(?=[\s!-&(-/:-@\[-`{-~。、〈-】，！？：；（）])"
+    r"(?<=[^\W_])(?=[\s!-&(-/:-@\[-`{-~\u3001\u3002\u3008-\u3011\uff01-\uff06\uff08-\uff0f\uff1a\uff1b\uff1f])"
     r"|(?<=[0-9])(?=[A-Za-z])|(?<=[A-Za-z])(?=[0-9])"
 )
 

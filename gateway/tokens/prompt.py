@@ -11,6 +11,9 @@ class Prompt:
     tokens: int = 0
     # Whether the layout is known to be the provider's own.
     exact: bool = True
+    # What it is made of, for models whose own layout is unknown: messages, and the text of the tools.
+    messages: int = 0
+    tools: str = ""
 
     def add(self, tokens: int, *texts: str) -> None:
         """Add a constant and texts."""

@@ -22,9 +22,23 @@ _NAMES = {
 }
 # What the models are not shown of a response format's schema: rules that sampling is bound to anyway.
 _HIDDEN = frozenset(
-    ("additionalProperties", "required", "default", "minimum", "maximum", "exclusiveMinimum")
-    + ("exclusiveMaximum", "multipleOf", "minItems", "maxItems", "uniqueItems", "minLength")
-    + ("maxLength", "minProperties", "maxProperties")
+    {
+        "additionalProperties",
+        "default",
+        "exclusiveMaximum",
+        "exclusiveMinimum",
+        "maxItems",
+        "maxLength",
+        "maxProperties",
+        "maximum",
+        "minItems",
+        "minLength",
+        "minProperties",
+        "minimum",
+        "multipleOf",
+        "required",
+        "uniqueItems",
+    }
 )
 # Their values are no schemas; below the second kind stand names of the client's own.
 _PLAIN = frozenset(("enum", "const", "examples"))

@@ -35,7 +35,7 @@ def _webp_size(head: bytes) -> tuple[int, int] | None:
             width, height = struct.unpack_from("<HH", head, 26)
             return width & 0x3FFF, height & 0x3FFF
         case b"VP8L":
-            (bits,) = struct.unpack_from("<I", head, 21)
+            bits = _uint32(head, 21)
             return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
         case b"VP8X":
             return (
@@ -69,13 +69,17 @@ def audio_seconds(head: bytes, file_bytes: int) -> float | None:
         return None
     at, bytes_per_second = 12, 0
     try:
-        while True:
-            kind, length = struct.unpack_from("<4sI", head, at)
+        while (kind := head[at : at + 4]) != b"data":
             if kind == b"fmt ":
-                (bytes_per_second,) = struct.unpack_from("<I", head, at + 16)
-            elif kind == b"data":
-                # Recorders that stream leave the length open.
-                return min(length, file_bytes - at - 8) / bytes_per_second
+                bytes_per_second = _uint32(head, at + 16)
+            length = _uint32(head, at + 4)
             at += 8 + length + length % 2
+        # Recorders that stream leave the length open.
+        return min(_uint32(head, at + 4), file_bytes - at - 8) / bytes_per_second
     except (struct.error, ZeroDivisionError):
         return None
+
+
+def _uint32(head: bytes, at: int) -> int:
+    number: int = struct.unpack_from("<I", head, at)[0]
+    return number
