@@ -6,7 +6,7 @@ from threading import Lock
 from cachetools import LRUCache
 
 # A text shorter than this is counted again as fast as it is found.
-MIN_CHARACTERS = 64
+MIN_CHARACTERS = 24
 # What one entry costs: key, value, and their place in the cache.
 _ENTRY_BYTES = 400
 
