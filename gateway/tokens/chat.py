@@ -1,0 +1,179 @@
+"""Chat Completions requests laid out as OpenAI's models read them, by a family's table.
+
+Sources: OpenAI's cookbook for messages and names; for the rest the layout that makes recorded requests come out at
+the `prompt_tokens` that the service reported. Nothing here raises, whatever the request holds.
+"""
+
+import json
+from dataclasses import dataclass, field
+
+from gateway.tokens.families import Family
+from gateway.tokens.media import part_tokens
+from gateway.tokens.prompt import Prompt
+from gateway.tokens.tools import format_block, format_name, tools_block
+from gateway.tokens.values import Object, as_list, as_object, as_text, compact, joined, recompacted
+
+_SYSTEM_ROLES = ("system", "developer")
+_ROLES = frozenset(("system", "user", "assistant"))
+_PARALLEL = "multi_tool_use.parallel"
+# What opens a call beside the message and the role: its recipient and the form of its arguments.
+_CALL = 5
+_FORMAT_NAME = 2
+
+
+def render_chat(payload: Object, family: Family) -> Prompt:
+    """Return the prompt of a Chat Completions request."""
+    prompt = Prompt(exact=family.verified)
+    messages = [as_object(message) for message in as_list(payload.get("messages"))]
+    if family.bare:
+        prompt.texts += [_content(message, family, prompt) for message in messages]
+        return prompt
+    tools = prompt.tools = tools_block(payload, family, prompt)
+    prompt.messages = len(messages)
+    block = joined((tools, format_block(payload, prompt)))
+    layout = _Layout(family, prompt, block, format_name(payload))
+    layout.reply(with_tools=bool(tools))
+    for message in messages:
+        layout.message(message)
+    layout.close()
+    return prompt
+
+
+@dataclass(slots=True)
+class _Layout:
+    """The messages of one request, laid out one after another."""
+
+    family: Family
+    prompt: Prompt
+    # What the first system message carries; empty once it was written.
+    block: str
+    format_name: str | None
+    # Calls that wait for their results: id -> function.
+    names: dict[str, str] = field(default_factory=dict)
+    # Results of parallel calls so far; None: none are expected.
+    results: list[object] | None = None
+
+    def reply(self, *, with_tools: bool) -> None:
+        """Lay out what opens the reply."""
+        family = self.family
+        priming = family.priming_with_tools if with_tools else None
+        self.prompt.add(family.priming if priming is None else priming)
+        if family.format_primes_reply and not with_tools:
+            self._add_format_name()
+
+    def message(self, message: Object) -> None:
+        """Lay out one message."""
+        role = message.get("role")
+        if role == "tool":
+            self._result(message)
+            return
+        self._end_results()
+        if role in _SYSTEM_ROLES and self.block:
+            text = self.family.heading + _content(message, self.family, self.prompt)
+            self._plain(message, joined((text, self.block)))
+            self.block = ""
+        elif role == "assistant":
+            self._assistant(message)
+        elif role == "function":
+            content = _content(message, self.family, self.prompt)
+            self.prompt.add(self.family.message, as_text(message.get("name")), content)
+        else:
+            self._plain(message, _content(message, self.family, self.prompt))
+
+    def close(self) -> None:
+        """Lay out what no message has carried."""
+        self._end_results()
+        if self.block:
+            self.prompt.add(self.family.message + 1, self.block)
+
+    def _plain(self, message: Object, content: str) -> None:
+        role, name = as_text(message.get("role")), as_text(message.get("name"))
+        role = "system" if role == "developer" else role
+        if name and self.family.name_replaces_role:
+            role, name = name, ""
+        if role in _ROLES and not name:
+            self.prompt.add(self.family.message + 1, content)
+            return
+        self.prompt.exact = self.prompt.exact and role in _ROLES
+        self.prompt.add(self.family.message, f"{role}:{name}" if name else role, content)
+
+    def _assistant(self, message: Object) -> None:
+        calls = [as_object(call) for call in as_list(message.get("tool_calls"))]
+        legacy = as_object(message.get("function_call"))
+        content = _content(message, self.family, self.prompt)
+        if content or not calls:
+            self.prompt.add(self.family.channel)
+            self._plain(message, content)
+            if not legacy:
+                self._add_format_name()
+        if legacy:
+            self.prompt.add(3, as_text(legacy.get("name")), as_text(legacy.get("arguments")))
+        if calls:
+            self._calls(calls)
+
+    def _calls(self, calls: list[Object]) -> None:
+        functions = [as_object(call.get("function")) for call in calls]
+        names = [as_text(function.get("name")) for function in functions]
+        arguments = [recompacted(as_text(function.get("arguments"))) for function in functions]
+        self.names.update(zip([as_text(call.get("id")) for call in calls], names, strict=True))
+        self.prompt.exact = self.prompt.exact and all("function" in call for call in calls)
+        cost = self.family.message + 1 + _CALL + self.family.call
+        if len(calls) == 1:
+            self.prompt.add(cost, names[0], arguments[0])
+            return
+        uses = [
+            f'{{"recipient_name":{compact("functions." + name)},"parameters":{given}}}'
+            for name, given in zip(names, arguments, strict=True)
+        ]
+        self.prompt.add(cost, _PARALLEL, f'{{"tool_uses":[{",".join(uses)}]}}')
+        self.results = []
+
+    def _result(self, message: Object) -> None:
+        content = _content(message, self.family, self.prompt)
+        if not _is_text(message.get("content")):
+            self.prompt.exact = False
+        if self.results is not None:
+            self.results.append(_parsed(content))
+            return
+        name = self.names.get(as_text(message.get("tool_call_id")))
+        self.prompt.exact = self.prompt.exact and name is not None
+        cost = self.family.message + self.family.result
+        self.prompt.add(cost, f"functions.{name or as_text(message.get('name'))}", content)
+
+    def _end_results(self) -> None:
+        if self.results:
+            cost = self.family.message + self.family.result
+            self.prompt.add(cost, _PARALLEL, json.dumps(self.results, ensure_ascii=False))
+        self.results = None
+
+    def _add_format_name(self) -> None:
+        if self.format_name is not None:
+            self.prompt.add(_FORMAT_NAME, self.format_name)
+
+
+def _content(message: Object, family: Family, prompt: Prompt) -> str:
+    """Return the text of a message, its parts joined; what is not text is added to the prompt."""
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    texts: list[str] = []
+    for part in map(as_object, as_list(content)):
+        if isinstance(text := part.get("text", part.get("refusal")), str):
+            texts.append(text)
+            continue
+        tokens, exact = part_tokens(part, family)
+        prompt.add(tokens)
+        prompt.exact = prompt.exact and exact
+    return "".join(texts)
+
+
+def _is_text(content: object) -> bool:
+    parts = map(as_object, as_list(content))
+    return isinstance(content, str) or all("text" in part for part in parts)
+
+
+def _parsed(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text

@@ -1,0 +1,33 @@
+"""Counts requests line by line, for the command line."""
+
+import json
+from collections.abc import Iterable, Iterator
+
+from gateway.tokens.counter import Count, Kind, TokenCounter
+from gateway.tokens.values import Object, as_text
+
+
+def count_lines(lines: Iterable[bytes | str], counter: TokenCounter) -> Iterator[Count | None]:
+    """Yield the count of each line that is a JSON request, None for one that is not; empty lines are skipped."""
+    for line in lines:
+        if not line.strip():
+            continue
+        try:
+            payload = json.loads(line)
+        except (ValueError, RecursionError):
+            payload = None
+        if isinstance(payload, dict):
+            model = as_text(payload.get("model"))
+            yield counter.count_now(_kind(payload), payload, model)
+        else:
+            yield None
+
+
+def _kind(payload: Object) -> Kind:
+    """Return the endpoint that a request is meant for, by its members."""
+    if "messages" in payload:
+        return "chat"
+    if "prompt" in payload:
+        return "completions"
+    is_embedding = as_text(payload.get("model")).startswith("text-embedding")
+    return "embeddings" if is_embedding else "responses"
