@@ -3,9 +3,10 @@
 import ssl
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, time
+from fnmatch import fnmatchcase
 
 from gateway import config as c
-from gateway.accounting import Accountant
+from gateway.accounting import Accountant, Context
 from gateway.auth import Authenticator, KeyEntry
 from gateway.catalog import FRESH_SECONDS, Catalog
 from gateway.clock import Clock
@@ -19,12 +20,14 @@ from gateway.intake import Intake
 from gateway.limit_rules import Budget, LimitRule, Rate
 from gateway.limits import Limiter
 from gateway.metering import Meter
-from gateway.prices import NANODOLLARS_PER_USD, Price, nanodollars
+from gateway.prices import NANODOLLARS_PER_USD, nanodollars
 from gateway.relay import Peer, Relay
 from gateway.routing import ModelRoute, Router, UpstreamRoute
 from gateway.stores import Store
 from gateway.stores.factory import open_store
 from gateway.tokens.counter import TokenCounter
+from gateway.tokens.models import ModelOverride, ModelTable
+from gateway.tokens.output import OutputCounter
 from gateway.transport import Transport
 from gateway.transport.aiohttp_client import AiohttpTransport
 from gateway.transport.pool import Pool
@@ -52,7 +55,7 @@ class Composer:
     ) -> None:
         """Open the store. Raises StartError where it cannot be used."""
         self.store = _open_store(store, clock)
-        self._counter = TokenCounter()
+        self._outputs: OutputCounter | None = None
         meter.metrics.store_up.read = lambda: {(): float(self.store.up)}
         meter.metrics.store_errors.read = lambda: {
             (operation,): count for operation, count in self.store.errors.items()
@@ -107,7 +110,7 @@ class Composer:
             router=router,
             catalog=catalog,
             relay=Relay(peers, router, self._metrics, self._clock),
-            accountant=Accountant(counter=self._counter, prices=_prices(config)),
+            accountant=self._accountant(config),
             limiter=self._limiter(config),
             copying=Copying(
                 router,
@@ -133,6 +136,15 @@ class Composer:
             clock=self._clock,
             deadlines=self._deadlines,
         )
+
+    def _accountant(self, config: c.Config) -> Accountant:
+        """Return what counts under `config`; what was learned and loaded is kept."""
+        models = ModelTable(_model_override(name, model) for name, model in config.models.items())
+        if self._outputs is None:
+            self._outputs = OutputCounter(TokenCounter(models))
+        counter = self._outputs.counter
+        counter.models = models
+        return Accountant(counter=counter, outputs=self._outputs, context=_context_of(config))
 
     def _limiter(self, config: c.Config) -> Limiter:
         """Return the limits of `config` over the one store, which outlives it."""
@@ -300,17 +312,28 @@ def _limit_rule(limit: c.Limit) -> LimitRule:
     )
 
 
-def _prices(config: c.Config) -> Mapping[str, Price]:
-    return {
-        name: Price.from_usd(
-            input=model.price.input,
-            cached_input=model.price.cached_input,
-            output=model.price.output,
-            request=model.price.request,
-        )
-        for name, model in config.models.items()
-        if model.price is not None
-    }
+def _model_override(name: str, model: c.Model) -> ModelOverride:
+    price = model.price
+    return ModelOverride(
+        pattern=name,
+        model=next((target.model for target in model.targets), None),
+        tokenizer=model.tokenizer,
+        context_window=model.context_window,
+        max_output_tokens=model.max_output_tokens,
+        input=None if price is None else price.input,
+        cached_input=None if price is None else price.cached_input,
+        output=None if price is None else price.output,
+        request=None if price is None else price.request,
+    )
+
+
+def _context_of(config: c.Config) -> Callable[[str], Context]:
+    own = [(name, model.context) for name, model in config.models.items() if model.context]
+
+    def context(model: str) -> Context:
+        return next((mode for name, mode in own if fnmatchcase(model, name)), config.checks.context)
+
+    return context
 
 
 def bounded(

@@ -68,24 +68,34 @@ class Handler:
         if endpoint.names_model or call.model is not None:
             permit_model(user, call.model)  # 403
         targets = await self._targets(call)  # 404
-        estimate = await self.accountant.estimate(endpoint.kind, call)
+        counted = await self.accountant.count(  # 400, context_length_exceeded
+            endpoint.kind, call, targets, request.headers.get("x-gateway-context")
+        )
+        call = record.call = counted.call
+        record.reply_headers.extend(counted.headers)
         price = self.accountant.price(call.model)
-        async with self.limiter.admit(user, call, estimate, price=price) as admission:  # 429
+        async with self.limiter.admit(
+            user, call, counted.estimate, price=price
+        ) as admission:  # 429
             record.reply_headers.extend(admission.headers)
-            upward = self._upward(call, record)
-            answer = await self.relay.open(call, targets, upward, record, admission)  # 50x
+            answer = await self.relay.open(  # 502, 503, 504
+                call, counted.targets, self._upward(call, record), record, admission
+            )
             record.status = answer.reply.status
             transcript = Transcript.of(call, answer.reply.headers)
             try:
-                fields = own_fields(record, answer.reply.headers, self.clock)
                 await self.copying.copy(
-                    answer, down, transcript, record, fields, head_only=call.method == "HEAD"
+                    answer,
+                    down,
+                    transcript,
+                    record,
+                    own_fields(record, answer.reply.headers, self.clock),
+                    head_only=call.method == "HEAD",
                 )
             finally:  # also when the client leaves
-                usage = record.usage = self.accountant.usage(
-                    call, record.status, transcript, estimate
-                )
+                usage = await self.accountant.usage(counted, record.status, transcript)
                 price = self.accountant.price(answer.target.model, call.model)
+                record.usage = usage
                 record.cost_nanodollars = price.cost(usage) if price and usage else None
                 admission.settle(usage, price)
 
