@@ -18,8 +18,9 @@ from aiohttp import web
 from gateway import __version__, demo_upstream
 from gateway import config as c
 from gateway.admin import Admin
+from gateway.catalog import is_glob
 from gateway.clock import Clock, SystemClock
-from gateway.compose import Composer, is_glob
+from gateway.compose import Composer
 from gateway.config_loader import Loaded, load
 from gateway.config_tree import ConfigError
 from gateway.config_types import ListenAddress, TcpAddress, UnixAddress

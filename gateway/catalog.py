@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 
 import msgspec
 
@@ -48,6 +49,8 @@ class Catalog:
     # Names that the configuration adds: aliases; globs are not names.
     aliases: tuple[str, ...]
     clock: Clock
+    # The globs of what an upstream serves, where they are given instead of its list.
+    serves: Mapping[str, tuple[str, ...]]
     # Told the names that an upstream lists.
     on_listed: Callable[[Iterable[str]], None]
     _known: dict[str, _Known] = field(default_factory=dict)
@@ -94,23 +97,32 @@ class Catalog:
 
     def listing(self, user: User) -> bytes:
         """Return the JSON list of what `user` may use, in OpenAI's shape."""
-        models = {name: _Listed(id=name, owned_by="gateway") for name in self.aliases}
-        for known in self._known.values():
-            for name, model in (known.models or {}).items():
-                models.setdefault(name, model)
-        data = [_shown(model) for name, model in models.items() if may_use(user, name)]
+        data = [_shown(model) for model in self._served().values() if may_use(user, model.id)]
         return json.dumps({"object": "list", "data": data}).encode()
 
     def one(self, user: User, name: str) -> bytes | None:
         """Return the JSON of one model, None where `user` may not use it or nobody has it."""
-        if not may_use(user, name):
-            return None
-        if name in self.aliases:
-            return json.dumps(_shown(_Listed(id=name, owned_by="gateway"))).encode()
-        for known in self._known.values():
-            if known.models and name in known.models:
-                return json.dumps(_shown(known.models[name])).encode()
-        return None
+        model = self._served().get(name) if may_use(user, name) else None
+        return None if model is None else json.dumps(_shown(model)).encode()
+
+    def _served(self) -> dict[str, _Listed]:
+        """Return what can be asked for: aliases, names that globs spell out, and what is listed and served."""
+        models = {name: _Listed(id=name, owned_by="gateway") for name in self.aliases}
+        for upstream in self.peers:
+            globs = self.serves.get(upstream)
+            listed = self._known.get(upstream, _Known()).models or {}
+            for name in globs or ():
+                if name not in listed and not is_glob(name):
+                    models.setdefault(name, _Listed(id=name, owned_by=upstream))
+            for name, model in listed.items():
+                if globs is None or any(fnmatchcase(name, glob) for glob in globs):
+                    models.setdefault(name, model)
+        return models
+
+
+def is_glob(name: str) -> bool:
+    """Return whether a name in the configuration stands for many."""
+    return any(sign in name for sign in "*?[")
 
 
 class _TooLongError(Exception):

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from gateway import config as c
 from gateway.accounting import Accountant, Context
 from gateway.auth import Authenticator, KeyEntry
-from gateway.catalog import FRESH_SECONDS, Catalog
+from gateway.catalog import FRESH_SECONDS, Catalog, is_glob
 from gateway.clock import Clock
 from gateway.copying import Copying
 from gateway.deadlines import Deadlines
@@ -88,7 +88,11 @@ class Composer:
         self._retire(set(peers))
         aliases = tuple(name for name in config.models if not is_glob(name))
         catalog = self._catalog = Catalog(
-            peers=peers, aliases=aliases, clock=self._clock, on_listed=self._metrics.model.admit
+            peers=peers,
+            aliases=aliases,
+            clock=self._clock,
+            serves={u.name: u.models for u in config.upstreams if u.models is not None},
+            on_listed=self._metrics.model.admit,
         )
         router = Router(
             models=[_model_route(name, model) for name, model in config.models.items()],
@@ -349,8 +353,3 @@ def bounded(
 
 def _lower(name: str | None) -> bytes | None:
     return None if name is None else name.lower().encode()
-
-
-def is_glob(name: str) -> bool:
-    """Return whether a model's name in the configuration stands for many."""
-    return any(sign in name for sign in "*?[")

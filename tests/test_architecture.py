@@ -67,7 +67,7 @@ ARROWS = {
     "intake": "body_coding downstream endpoints json_body",
     "replies": "downstream",
     # The journey of one call, and the door before it.
-    "accounting": "endpoints limits prices",
+    "accounting": "endpoints limits prices splice tokens",
     "handler": "accounting auth cache catalog copying downstream endpoints headers intake limits relay replies "
     "routing transcript",
     "door": "downstream endpoints guard handler metering replies",
@@ -77,7 +77,7 @@ ARROWS = {
     "compose": "accounting auth cache catalog config copying door guard handler intake limits metering relay routing stores "
     "prices tokens transport upstreams",
     "lifecycle": "",
-    "app": "admin compose config demo_upstream door downstream lifecycle logs metering metrics server",
+    "app": "admin catalog compose config demo_upstream door downstream lifecycle logs metering metrics server",
     # A small real upstream, and the command line.
     "demo_upstream": "",
     "probes": "config",

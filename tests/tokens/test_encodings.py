@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Iterator
 
 import pytest
-import tiktoken_ext.openai_public as openai_public
+from tiktoken_ext import openai_public
 
 from gateway.tokens.encodings import PATTERNS, Encoder, load, pack, ranks, unpack
 
