@@ -94,6 +94,50 @@ async def test_a_key_may_use_its_models(demo: DemoUpstream, start: Start, connec
     assert (await client.reply()).status == 404
 
 
+@pytest.mark.parametrize(
+    ("boundary", "fields"),
+    [
+        ("x-boundary=b; boundary=c", (b'form-data; name="model"',)),
+        ("boundary=b; boundary=c", (b'form-data; name="model"',)),
+        ("boundary=b", (b'form-data; x="name=a"; name="model"',)),
+        ("boundary=b", (b'form-data; name="a"; name="model"',)),
+        ("boundary=b", (b"form-data; name=\"a\"; name*=utf-8''model",)),
+        ("boundary=b", (b'form-data; name="mod\\el"',)),
+        ("boundary=b", (b'form-data; name="a"\r\n ; name="model"',)),
+        ("boundary=b", (b'form-data; name="a"', b'form-data; name="model"')),
+        ("boundary=b", (b'form-data; name="model"\r\nX: ' + b"x" * 9_000,)),
+        ("boundary=b", (b'form-data; name="a"\nContent-Disposition: form-data; name="model"',)),
+    ],
+)
+async def test_a_form_hides_no_model(
+    demo: DemoUpstream, start: Start, connect: Connect, boundary: str, fields: tuple[bytes, ...]
+) -> None:
+    """A second model that another reader of the form might find, beside one that is allowed, is refused."""
+    client = await connect(await start(demo.url, AUTH))
+    head = b"\r\n".join(b"Content-Disposition: " + field for field in fields)
+    body = (
+        b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\ndemo\r\n'
+        b"--b\r\n" + head + b"\r\n\r\nwhisper-1\r\n--b--\r\n"
+    )
+    form = ("Content-Type", f"multipart/form-data; {boundary}")
+    client.request("POST", "/v1/audio/transcriptions", body, (*bearer(BOB), form))
+    reply = await client.reply()
+
+    assert (reply.status, json.loads(reply.body)["error"]["code"]) == (400, "invalid_value")
+
+
+async def test_a_body_that_nobody_reads_names_no_model(
+    demo: DemoUpstream, start: Start, connect: Connect
+) -> None:
+    """A key that may use some models cannot send another one's name under a type that is not looked into."""
+    client = await connect(await start(demo.url, AUTH))
+    for key, status in ((BOB, 403), (ALICE, 404)):
+        headers = (*bearer(key), ("Content-Type", "text/plain"))
+        path = "/v1/responses/compact"
+        client.request("POST", path, CHAT.replace(b"demo", b"other"), headers)
+        assert (await client.reply()).status == status
+
+
 async def test_what_one_account_shows_to_all_is_guarded(
     demo: DemoUpstream, start: Start, connect: Connect
 ) -> None:
