@@ -190,6 +190,7 @@ def _upstream_route(upstream: c.Upstream) -> UpstreamRoute:
     return UpstreamRoute(
         name=upstream.name,
         models=upstream.models,
+        passthrough=upstream.auth == "passthrough",
         cooldown_after=upstream.cooldown.after,
         cooldown_seconds=upstream.cooldown.for_,
     )

@@ -168,6 +168,25 @@ async def test_passed_through_keys_go_up(
     assert demo.last.header("openai-organization") == "org-mine"
 
 
+@pytest.mark.parametrize("first", ["auth: passthrough", f"api_key: {KEY}"])
+async def test_no_fallback_takes_a_key_elsewhere(
+    demo: DemoUpstream, start: Start, connect: Connect, first: str
+) -> None:
+    """A client's own key goes to the upstream that its call is for, and to no other one when that fails."""
+    other = f'models: ["*"]}}, {{name: other, base_url: "{demo.url}/v1", auth: passthrough'
+    gateway = await start(
+        "http://127.0.0.1:1",
+        "models: {demo: {targets: [{upstream: up}], fallbacks: [spare]}}",
+        upstream=f", retries: 0, {first}, {other}, models: [spare, demo]",
+        key=None,
+    )
+    client = await connect(gateway)
+    for _ in range(6):  # by then the first one cools down
+        client.request("POST", "/v1/chat/completions", CHAT, bearer("sk-client-own-key"))
+        assert (await client.reply()).status == 502
+    assert not demo.requests
+
+
 async def test_files_of_keys_are_read_anew(
     demo: DemoUpstream, start: Start, connect: Connect, tmp_path: Path
 ) -> None:
