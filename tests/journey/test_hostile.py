@@ -1,12 +1,15 @@
 """What a hostile client sends: no 5xx, no second reading of a message, no memory that only it pays for."""
 
+import asyncio
 import json
+from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
 from gateway.demo_upstream import DemoUpstream
 from tests.journey.conftest import Connect, Start
-from tests.support.gateway import RawClient
+from tests.support.gateway import HANG_SECONDS, KeptLog, RawClient, running
 
 CHAT = b'{"model":"demo","messages":[{"role":"user","content":"hi"}]}'
 JSON = b"Host: localhost\r\nContent-Type: application/json\r\n"
@@ -62,3 +65,63 @@ async def test_odd_header_values_are_no_defect(
     client.send(raw)
 
     assert (await client.reply()).status == status
+
+
+async def test_a_body_on_its_way_when_draining_begins_still_arrives(
+    demo: DemoUpstream, connect: Connect, tmp_path: Path
+) -> None:
+    """A call whose body is half there is no less in progress: it is answered, and the connection ends with it."""
+    config = (
+        'server: {listen: "127.0.0.1:0", shutdown_grace: 10s}\nadmin: {listen: "127.0.0.1:0"}\n'
+        f'upstreams: [{{name: up, base_url: "{demo.url}/v1"}}]\n'
+    )
+    async with running(config, tmp_path) as gateway:
+        client = await connect(gateway)
+        client.send(b"POST /v1/chat/completions HTTP/1.1\r\n" + JSON + SIZED[:-10])
+        async with asyncio.timeout(HANG_SECONDS):
+            while not gateway.app.calls_in_flight:  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(0.001)
+        draining = asyncio.create_task(gateway.app.drain())
+        await asyncio.sleep(0)
+        client.send(SIZED[-10:])
+        reply = await client.reply()
+
+        assert reply.status == 200
+        assert reply.header("connection") == "close"
+        await draining
+
+
+async def test_replies_that_nobody_reads_hold_back_what_is_pipelined(
+    demo: DemoUpstream, start: Start, connect: Connect
+) -> None:
+    """A client that asks and never reads costs one buffer, however much it asks; when it reads, nothing is lost."""
+    asked = 40_000
+    gateway = await start(demo.url)
+    client = await connect(gateway)
+    client.send(b"GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n" * asked)
+    requests = gateway.app.metrics.requests
+    seen = -1.0
+    async with asyncio.timeout(HANG_SECONDS):
+        while seen != (seen := sum(requests.values.values())) or not seen:
+            await asyncio.sleep(0.1)
+
+    assert max(gateway.app.held_bytes()) <= 128 * 1024
+    assert seen < asked
+    for _ in range(100):
+        assert (await client.reply()).status == 404
+
+
+async def test_what_escapes_after_a_reply_is_not_told_on_top_of_it(
+    demo: DemoUpstream, start: Start, connect: Connect
+) -> None:
+    """A failure behind a call's end cuts the connection: a second reply would answer the next request."""
+
+    class BrokenLog(KeptLog):
+        def access(self, fields: Mapping[str, object]) -> None:
+            raise RuntimeError("no more lines")
+
+    client = await connect(await start(demo.url, log=BrokenLog()))
+    client.request("POST", "/v1/chat/completions", CHAT)
+    assert (await client.reply()).status == 200
+
+    assert await client.closed() == b""
