@@ -200,6 +200,8 @@ class App:
         self.metrics.reload_at.set((), self._clock.time())
         self.metrics.user.admit(key.user for key in config.auth.keys)
         self.metrics.model.admit(name for name in config.models if not is_glob(name))
+        targets = [target for model in config.models.values() for target in model.targets]
+        self.metrics.model.admit(target.model for target in targets if target.model is not None)
 
     def _check_restart(self, config: c.Config) -> None:
         for section in ("server", "admin"):

@@ -60,7 +60,7 @@ class Composer:
             clock=self._clock,
             listed=catalog.lists,
         )
-        self._metrics.upstream_up.read = router.up
+        self._metrics.show_health(router.up)
         server = config.server
         handler = Handler(
             auth=_authenticator(config, self._clock),

@@ -105,7 +105,8 @@ class Router:
         now = self.clock.monotonic()
         return {
             (upstream, model or ""): float(health.cool_until <= now)
-            for (upstream, model), health in self._health.items()
+            # Copied at once: it is read in a thread of its own.
+            for (upstream, model), health in list(self._health.items())
         }
 
     def _cooling(self, target: Target, now: float) -> bool:

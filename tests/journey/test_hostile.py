@@ -10,6 +10,7 @@ import pytest
 from gateway.demo_upstream import DemoUpstream
 from tests.journey.conftest import Connect, Start
 from tests.support.gateway import HANG_SECONDS, KeptLog, RawClient, running
+from tests.support.raw_upstream import raw_upstream, say, whole
 
 CHAT = b'{"model":"demo","messages":[{"role":"user","content":"hi"}]}'
 JSON = b"Host: localhost\r\nContent-Type: application/json\r\n"
@@ -102,7 +103,7 @@ async def test_replies_that_nobody_reads_hold_back_what_is_pipelined(
     requests = gateway.app.metrics.requests
     seen = -1.0
     async with asyncio.timeout(HANG_SECONDS):
-        while seen != (seen := sum(requests.values.values())) or not seen:
+        while seen != (seen := sum(requests.values.values())) or not seen:  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.1)
 
     assert max(gateway.app.held_bytes()) <= 128 * 1024
@@ -125,3 +126,34 @@ async def test_what_escapes_after_a_reply_is_not_told_on_top_of_it(
     assert (await client.reply()).status == 200
 
     assert await client.closed() == b""
+
+
+async def test_names_that_clients_make_up_become_no_series(start: Start, connect: Connect) -> None:
+    """However many models are asked for in vain, the health of upstreams is told under names that are known."""
+    gateway = await start(
+        "http://127.0.0.1:1",
+        "models: {known: {targets: [{upstream: up, model: echo}]}}",
+        upstream=", retries: 0",
+    )
+    client = await connect(gateway)
+    for name in (b"known", b"made-up-1", b"made-up-2"):
+        client.request("POST", "/v1/chat/completions", CHAT.replace(b"demo", name))
+        assert (await client.reply()).status == 502
+    samples = gateway.app.metrics.upstream_up.collect().samples
+
+    assert {sample.labels["model"] for sample in samples} == {"echo", "other"}
+
+    client.request("POST", "/v1/chat/completions", CHAT.replace(b"demo", b"m" * 513))
+    reply = await client.reply()
+    assert (reply.status, json.loads(reply.body)["error"]["param"]) == (400, "model")
+
+
+async def test_what_is_stored_is_asked_for_once(start: Start, connect: Connect) -> None:
+    """A completion that the upstream stores is not asked for again after a failure; another one is."""
+    async with raw_upstream(say(whole(b"{}", status=b"503 Busy"))) as upstream:
+        client = await connect(await start(upstream.url))
+        for more, asked in ((b',"store":true}', 1), (b"}", 2)):
+            before = upstream.requests
+            client.request("POST", "/v1/chat/completions", CHAT[:-1] + more)
+            assert (await client.reply()).status == 503
+            assert upstream.requests - before == asked
