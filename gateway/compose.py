@@ -68,7 +68,7 @@ class Composer:
             clock=self._clock,
             listed=catalog.lists,
         )
-        self._metrics.upstream_up.read = router.up
+        self._metrics.show_health(router.up)
         server = config.server
         handler = Handler(
             auth=_authenticator(config, self._clock),
@@ -198,6 +198,7 @@ def _upstream_route(upstream: c.Upstream) -> UpstreamRoute:
     return UpstreamRoute(
         name=upstream.name,
         models=upstream.models,
+        passthrough=upstream.auth == "passthrough",
         cooldown_after=upstream.cooldown.after,
         cooldown_seconds=upstream.cooldown.for_,
     )

@@ -21,7 +21,7 @@ from gateway.relay import Peer, Relay
 from gateway.replies import own_fields, send
 from gateway.routing import Router
 from gateway.transcript import Transcript
-from gateway.types import Call, Headers, Record, Target, User
+from gateway.types import Call, Headers, Record, Target, Upload, User
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ class Handler:
         call = record.call = await self.intake.read(  # 400, 408, 413, 415
             endpoint, request, target, key, down, record
         )
-        if endpoint.names_model or call.model is not None:
+        if endpoint.names_model or call.model is not None or isinstance(call.body, Upload):
             permit_model(user, call.model)  # 403
         targets = await self._targets(call)  # 404
         answer = await self.relay.open(call, targets, self._upward(call, record), record)  # 50x
