@@ -42,13 +42,14 @@ lock: .venv/.dev ## pin every dependency anew with its hashes (ARGS=--upgrade fo
 	$(COMPILE) pyproject.toml --group dev -o requirements/dev.txt
 	$(COMPILE) pyproject.toml -c requirements/dev.txt -o requirements/runtime.txt
 	$(COMPILE) --group build -c requirements/dev.txt -o requirements/build.txt
+	$(COMPILE) tests/sdk/requirements-legacy.in -o tests/sdk/requirements-legacy.txt
 
 # One lock for every Python from 3.11 on and every platform.
 COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal \
 	--python-version 3.11 --generate-hashes $(ARGS)
 
 clean: ## remove what the other targets made
-	rm -rf .venv .venvs node_modules tests/sdk/node_modules build dist benchmarks/results \
+	rm -rf .venv .venvs tests/sdk/node/node_modules build dist benchmarks/results \
 		.mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

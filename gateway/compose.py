@@ -5,12 +5,15 @@ from datetime import UTC, datetime, time
 
 from gateway import config as c
 from gateway.auth import Authenticator, KeyEntry
-from gateway.catalog import Catalog
+from gateway.catalog import FRESH_SECONDS, Catalog
 from gateway.clock import Clock
+from gateway.copying import Copying
 from gateway.deadlines import Deadlines
+from gateway.door import Door, RequestIds
 from gateway.errors import StartError
 from gateway.guard import Guard
-from gateway.handler import Bounds, Handler, Parts, RequestIds
+from gateway.handler import Handler
+from gateway.intake import Intake
 from gateway.metering import Meter
 from gateway.relay import Peer, Relay
 from gateway.routing import ModelRoute, Router, UpstreamRoute
@@ -36,21 +39,29 @@ class Composer:
         self._clock = clock
         self._deadlines = deadlines
         self._transports: dict[str, tuple[c.Upstream, Transport]] = {}
+        self._catalog: Catalog | None = None
+
+    async def refresh(self) -> None:
+        """Ask the upstreams what they list, where that was not done lately."""
+        if self._catalog is not None:
+            await self._catalog.refresh(self._catalog.peers, max_age_seconds=FRESH_SECONDS)
 
     async def aclose(self) -> None:
         """Close every connection to every upstream."""
         for _, transport in self._transports.values():
             await transport.aclose()
 
-    def compose(self, config: c.Config, base_url: str) -> Handler:
-        """Return the handler of calls under `config`; transports that it leaves unchanged are kept.
+    def compose(self, config: c.Config, base_url: str) -> Door:
+        """Return the door to the parts under `config`; transports that it leaves unchanged are kept.
 
         Raises StartError.
         """
         peers = {upstream.name: self._peer(upstream) for upstream in config.upstreams}
         self._retire(set(peers))
         aliases = tuple(name for name in config.models if not is_glob(name))
-        catalog = Catalog(peers=peers, aliases=aliases, clock=self._clock)
+        catalog = self._catalog = Catalog(
+            peers=peers, aliases=aliases, clock=self._clock, on_listed=self._metrics.model.admit
+        )
         router = Router(
             models=[_model_route(name, model) for name, model in config.models.items()],
             upstreams=[_upstream_route(upstream) for upstream in config.upstreams],
@@ -59,32 +70,41 @@ class Composer:
         )
         self._metrics.upstream_up.read = router.up
         server = config.server
-        parts = Parts(
+        handler = Handler(
+            auth=_authenticator(config, self._clock),
+            intake=Intake(
+                max_body_bytes=server.max_body,
+                max_upload_bytes=server.max_upload,
+                body_seconds=server.body_timeout,
+                clock=self._clock,
+            ),
+            router=router,
+            catalog=catalog,
+            relay=Relay(peers, router, self._metrics, self._clock),
+            copying=Copying(
+                router,
+                self._clock,
+                self._deadlines,
+                keepalive_seconds=server.stream_keepalive,
+            ),
+            clock=self._clock,
+            end_user_header=_lower(config.auth.end_user_header),
+            relay_models=_lists_itself(config),
+        )
+        return Door(
+            handler,
             guard=Guard(
                 loopback=server.listen.is_loopback,
                 allowed_hosts=server.allowed_hosts,
                 cors_origins=server.cors_origins,
             ),
-            auth=_authenticator(config, self._clock),
-            router=router,
-            catalog=catalog,
-            relay=Relay(peers, router, self._metrics, self._clock),
             meter=self._meter,
-            bounds=Bounds(
-                max_body_bytes=server.max_body,
-                max_upload_bytes=server.max_upload,
-                body_seconds=server.body_timeout,
-                max_in_flight=server.max_in_flight,
-                stream_keepalive_seconds=server.stream_keepalive,
-            ),
+            ids=self._ids,
             base_url=base_url,
-            end_user_header=_lower(config.auth.end_user_header),
-            relay_models=len(config.upstreams) == 1
-            and config.upstreams[0].models is None
-            and not config.models
-            and all(key.models is None for key in config.auth.keys),
+            max_in_flight=server.max_in_flight,
+            clock=self._clock,
+            deadlines=self._deadlines,
         )
-        return Handler(parts, self._ids, self._clock, self._deadlines)
 
     def _peer(self, upstream: c.Upstream) -> Peer:
         known = self._transports.get(upstream.name)
@@ -163,7 +183,12 @@ def _upstream(upstream: c.Upstream) -> Upstream:
 
 def _model_route(name: str, model: c.Model) -> ModelRoute:
     targets = tuple(
-        Target(upstream=target.upstream, model=target.model, weight=target.weight)
+        Target(
+            upstream=target.upstream,
+            model=target.model,
+            weight=target.weight,
+            context_window=model.context_window,
+        )
         for target in model.targets
     )
     return ModelRoute(name=name, targets=targets, fallbacks=model.fallbacks)
@@ -194,6 +219,17 @@ def _key_entry(key: c.Key) -> KeyEntry:
         expires = datetime.combine(key.expires, time(), UTC).timestamp()
     user = User(name=key.user, group=key.group, models=key.models, endpoints=key.endpoints)
     return KeyEntry(sha256=key.digest, user=user, expires=expires)
+
+
+def _lists_itself(config: c.Config) -> bool:
+    """Return whether the sole upstream's own list is what every caller may use."""
+    (first, *others) = config.upstreams
+    return (
+        not others
+        and first.models is None
+        and not config.models
+        and all(key.models is None for key in config.auth.keys)
+    )
 
 
 def _lower(name: str | None) -> bytes | None:

@@ -61,6 +61,7 @@ class Reader:
 
     def members(self, shape: Section, tree: Tree, path: str) -> dict[str, object] | None:
         """Return a section's values by attribute, INVALID ones among them; None: no mapping."""
+        self.origins[path] = tree.origin
         entries = self._entries(tree, path)
         if entries is None:
             return None

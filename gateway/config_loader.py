@@ -144,7 +144,10 @@ def _without_words(error: yaml.MarkedYAMLError) -> str:
         words = quoted[1]
         return quoted[0] if len(words) <= 1 or words.startswith("<") else "…"
 
-    return _QUOTED.sub(kept, error.problem or error.context or "it cannot be parsed")
+    words = _QUOTED.sub(kept, error.problem or error.context or "it cannot be parsed")
+    # The brace of a reference ends YAML's own.
+    hint = "; within { } a ${NAME} stands in quotes" if words.endswith("but got '{'") else ""
+    return f"{words}{hint}"
 
 
 def _scalar(node: yaml.Node, origin: Origin) -> Scalar:

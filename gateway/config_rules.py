@@ -76,8 +76,16 @@ def _upstreams_stand_alone(draft: Draft) -> None:
 
 
 def _upstream_faults(upstream: Upstream) -> Iterator[tuple[str, str]]:
-    if (upstream.kind == "azure") != (upstream.api_version is not None):
-        yield "api_version", "goes with `kind: azure`, and that needs it"
+    if upstream.kind == "azure" and upstream.api_version is None:
+        yield "api_version", "`kind: azure` needs it, such as 2024-10-21"
+    if upstream.kind != "azure" and upstream.api_version is not None:
+        yield "api_version", "is for `kind: azure` alone"
+    if upstream.ca_file is not None and not upstream.ca_file.is_file():
+        yield "ca_file", f"there is no file {upstream.ca_file}"
+    yield from _credential_faults(upstream)
+
+
+def _credential_faults(upstream: Upstream) -> Iterator[tuple[str, str]]:
     own_credentials = sorted(_CREDENTIAL_HEADERS & upstream.headers.keys())
     if upstream.auth == "passthrough":
         if upstream.api_key is not None:
@@ -88,8 +96,6 @@ def _upstream_faults(upstream: Upstream) -> Iterator[tuple[str, str]]:
         yield "api_key", "OpenAI needs a key"
     elif upstream.api_key is not None and own_credentials:
         yield "headers", f"{own_credentials[0]} would replace `api_key`"
-    if upstream.ca_file is not None and not upstream.ca_file.is_file():
-        yield "ca_file", f"there is no file {upstream.ca_file}"
 
 
 def _is_openai(url: HttpUrl) -> bool:
@@ -118,8 +124,11 @@ def _passthrough_needs_no_keys(draft: Draft) -> None:
         return
     for index, upstream in enumerate(draft.config.upstreams):
         if upstream.auth == "passthrough":
-            message = "passthrough needs auth.mode none or open: keys of ours mean nothing there"
-            draft.wrong(f"{joined('upstreams', index)}.auth", message)
+            draft.wrong(
+                f"{joined('upstreams', index)}.auth",
+                "passthrough needs auth.mode none or open:"
+                " in mode keys, clients send the gateway's keys",
+            )
 
 
 def _models_lead_somewhere(draft: Draft) -> None:

@@ -274,6 +274,11 @@ class Downstream:
         self._producer = self._flow.on_pause = self._flow.on_resume = None
         self._drop_stall()
 
+    @property
+    def paused(self) -> bool:
+        """Whether the client does not keep up."""
+        return self._flow.writing_paused
+
     async def drained(self) -> None:
         """Return when the client has taken what was written, up to the connection's own buffer."""
         await self._request.writer.drain()

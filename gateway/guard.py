@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from gateway.errors import PermissionDeniedError
 from gateway.types import Headers
 
+MAX_SEEN_HOSTS = 64
+
 ALLOWED_METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE"
 
 
@@ -22,13 +24,19 @@ class Guard:
         self._loopback = loopback
         self._hosts = frozenset(host.lower() for host in allowed_hosts)
         self._origins = frozenset(cors_origins)
+        # Hosts that were found good, as they were written.
+        self._seen: set[str] = set()
 
     def check_host(self, host: str | None) -> None:
         """Refuse a Host that a listener on loopback cannot have: PermissionDeniedError."""
         if host is None or not (self._loopback or self._hosts):
             return
+        if host in self._seen:
+            return
         name = _hostname(host)
         if name in self._hosts or name == "localhost" or _is_address(name):
+            if len(self._seen) < MAX_SEEN_HOSTS:
+                self._seen.add(host)
             return
         raise PermissionDeniedError(
             "This host name is not among server.allowed_hosts.", code="host_not_allowed"
@@ -52,10 +60,9 @@ class Guard:
         return ()
 
     @staticmethod
-    def preflight(cors: Headers, requested_headers: bytes | None) -> Headers:
-        """Return the headers that answer a preflight of a listed origin (Fetch standard, CORS protocol)."""
+    def preflight(requested_headers: bytes) -> Headers:
+        """Return what answers a preflight of a listed origin, beside its own (Fetch standard, CORS protocol)."""
         return (
-            *cors,
             (b"access-control-allow-methods", ALLOWED_METHODS),
             (b"access-control-allow-headers", requested_headers or b"authorization, content-type"),
             (b"access-control-max-age", b"600"),

@@ -7,6 +7,7 @@ scrapes. Label values are bounded here, whatever clients send.
 import platform
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import (
@@ -142,77 +143,94 @@ class Bounded:
         return value if value in self._known else OTHER
 
 
+def _counter(name: str, documentation: str, *labels: str) -> Counter:
+    made: Counter = field(default_factory=lambda: Counter(name, documentation, labels))
+    return made
+
+
+def _gauge(name: str, documentation: str, *labels: str) -> Gauge:
+    made: Gauge = field(default_factory=lambda: Gauge(name, documentation, labels))
+    return made
+
+
+def _histogram(name: str, documentation: str, *labels: str, bounds: tuple[float, ...]) -> Histogram:
+    made: Histogram = field(default_factory=lambda: Histogram(name, documentation, labels, bounds))
+    return made
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
 class Metrics:
     """All families, and the collector that hands them to a registry."""
 
-    def __init__(self, *, max_users: int = 200, max_models: int = 200) -> None:
-        self.user = Bounded(max_users)
-        self.model = Bounded(max_models)
-        self.requests = Counter(
-            "gateway_requests_total",
-            "Calls that ended, by the status that the client saw (499: the client left).",
-            ("endpoint", "model", "upstream", "user", "status", "error_type"),
-        )
-        self.tokens = Counter(
-            "gateway_tokens_total",
-            "Tokens of calls that ended, in types that add up.",
-            ("user", "model", "type", "source"),
-        )
-        self.upstream_requests = Counter(
-            "gateway_upstream_requests_total",
-            "Tries of upstreams, by the status or the failure they ended in.",
-            ("upstream", "status"),
-        )
-        self.retries = Counter(
-            "gateway_upstream_retries_total",
-            "Further tries of the same target, by the reason.",
-            ("upstream", "reason"),
-        )
-        self.fallbacks = Counter(
-            "gateway_fallbacks_total",
-            "Steps to a call's next target.",
-            ("model", "from", "to"),
-        )
-        self.disconnects = Counter(
-            "gateway_client_disconnects_total",
-            "Clients that left before their reply was whole, by the phase.",
-            ("phase",),
-        )
-        self.shed = Counter(
-            "gateway_shed_requests_total",
-            "Requests refused at once to protect the others, by the reason.",
-            ("reason",),
-        )
-        self.reloads = Counter(
-            "gateway_config_reloads_total", "Reloads of the configuration.", ("outcome",)
-        )
-        self.in_flight = Gauge("gateway_requests_in_flight", "Calls in progress.", ("endpoint",))
-        self.upstream_up = Gauge(
-            "gateway_upstream_up",
-            "1 where an upstream and model is asked in its turn, 0 while it cools down.",
-            ("upstream", "model"),
-        )
-        self.reload_ok = Gauge(
-            "gateway_config_last_reload_successful", "1 where the newest configuration is in use."
-        )
-        self.reload_at = Gauge(
-            "gateway_config_last_reload_success_timestamp_seconds",
-            "When the configuration in use was read, in seconds since 1970.",
-        )
-        self.build_info = Gauge(
-            "gateway_build_info", "What is running; always 1.", ("version", "python")
-        )
+    user: Bounded = field(default_factory=lambda: Bounded(200))
+    model: Bounded = field(default_factory=lambda: Bounded(200))
+
+    requests: Counter = _counter(
+        "gateway_requests_total",
+        "Calls that ended, by the status that the client saw (499: the client left).",
+        *("endpoint", "model", "upstream", "user", "status", "error_type"),
+    )
+    tokens: Counter = _counter(
+        "gateway_tokens_total",
+        "Tokens of calls that ended, in types that add up.",
+        *("user", "model", "type", "source"),
+    )
+    upstream_requests: Counter = _counter(
+        "gateway_upstream_requests_total",
+        "Tries of upstreams, by the status or the failure they ended in.",
+        *("upstream", "status"),
+    )
+    retries: Counter = _counter(
+        "gateway_upstream_retries_total",
+        "Further tries of the same target, by the reason.",
+        *("upstream", "reason"),
+    )
+    fallbacks: Counter = _counter(
+        "gateway_fallbacks_total", "Steps to a call's next target.", *("model", "from", "to")
+    )
+    disconnects: Counter = _counter(
+        "gateway_client_disconnects_total",
+        "Clients that left before their reply was whole, by the phase.",
+        "phase",
+    )
+    shed: Counter = _counter(
+        "gateway_shed_requests_total",
+        "Requests refused at once to protect the others, by the reason.",
+        "reason",
+    )
+    reloads: Counter = _counter(
+        "gateway_config_reloads_total", "Reloads of the configuration.", "outcome"
+    )
+    in_flight: Gauge = _gauge("gateway_requests_in_flight", "Calls in progress.", "endpoint")
+    upstream_up: Gauge = _gauge(
+        "gateway_upstream_up",
+        "1 where an upstream and model is asked in its turn, 0 while it cools down.",
+        *("upstream", "model"),
+    )
+    reload_ok: Gauge = _gauge(
+        "gateway_config_last_reload_successful", "1 where the newest configuration is in use."
+    )
+    reload_at: Gauge = _gauge(
+        "gateway_config_last_reload_success_timestamp_seconds",
+        "When the configuration in use was read, in seconds since 1970.",
+    )
+    build_info: Gauge = _gauge(
+        "gateway_build_info", "What is running; always 1.", *("version", "python")
+    )
+    overhead: Histogram = _histogram(
+        "gateway_overhead_seconds",
+        "The gateway's own time in a call: waits for the upstream and the client excluded.",
+        "endpoint",
+        bounds=_OVERHEAD_BUCKETS,
+    )
+
+    def __post_init__(self) -> None:
         self.build_info.set((__version__, platform.python_version()), 1)
-        self.overhead = Histogram(
-            "gateway_overhead_seconds",
-            "The gateway's own time in a call: waits for the upstream and the client excluded.",
-            ("endpoint",),
-            _OVERHEAD_BUCKETS,
-        )
 
     def collect(self) -> Iterator[Metric]:
         """Yield every family (prometheus-client's collector protocol)."""
-        for family in vars(self).values():
+        for name in self.__slots__:
+            family = getattr(self, name)
             if isinstance(family, Counter | Gauge | Histogram):
                 yield family.collect()
 

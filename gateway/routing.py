@@ -5,7 +5,7 @@ Decides only; asking is `relay.py`'s, knowing what an upstream lists is `catalog
 
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 from gateway.clock import Clock
@@ -69,6 +69,8 @@ class Router:
         found = self._of_name(model)
         for name in self._fallbacks(model):
             found += self._of_name(name)
+        if len(found) < 2:
+            return tuple(found)
         distinct = tuple(dict.fromkeys(found))
         now = self.clock.monotonic()
         cool = [target for target in distinct if self._cooling(target, now)]
@@ -108,6 +110,8 @@ class Router:
         return health is not None and health.cool_until > now
 
     def _route(self, model: str) -> ModelRoute | None:
+        if not self.models:
+            return None
         exact = next((route for route in self.models if route.name == model), None)
         return exact or next(
             (route for route in self.models if fnmatchcase(model, route.name)), None
@@ -117,9 +121,7 @@ class Router:
         route = self._route(model)
         if route is not None and route.targets:
             return [
-                target
-                if target.model is not None
-                else Target(upstream=target.upstream, model=model, weight=target.weight)
+                target if target.model is not None else replace(target, model=model)
                 for target in self._shuffled(route.targets)
             ]
         return [

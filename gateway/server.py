@@ -212,6 +212,11 @@ class DataServer(web.Server):
             else:
                 connection.close()
 
+    def held_bytes(self) -> list[int]:
+        """Return the size of what waits to be taken by each client, in bytes."""
+        transports = [c.transport for c in self.connections if c.transport is not None]
+        return [transport.get_write_buffer_size() for transport in transports]
+
     def abort_all(self) -> None:
         """Cut every connection: what is not whole by now must not look whole."""
         for connection in self.connections:

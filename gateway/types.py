@@ -73,12 +73,26 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Output:
+    """What a reply said, so that its tokens can be counted where the upstream does not report them."""
+
+    # Contents, refusals and reasoning, each whole, of each choice.
+    texts: tuple[str, ...] = ()
+    # Name and arguments of each call.
+    tool_calls: tuple[tuple[str, str], ...] = ()
+    # How many times as much was said as is kept here: 1 where all of it is.
+    scale: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """One place that can answer a call: an upstream, and the model's name there (None: the call names none)."""
 
     upstream: str
     model: str | None = None
     weight: float = 1.0
+    # Tokens that the model can hold, where it is known.
+    context_window: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

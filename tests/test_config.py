@@ -28,6 +28,8 @@ def sections(shape: Shape, path: str = "") -> Iterator[tuple[str, Section]]:
             yield from sections(shape.item, path)
         case TableOf():
             yield from sections(shape.value, path)
+        case _:
+            return
 
 
 SECTIONS = dict(sections(section_of(Config)))

@@ -59,7 +59,8 @@ async def start(host: str, port: int, clock: Clock, *, pace_ms: float = 0) -> De
         handler_cancellation=True,
         max_line_size=MAX_HEADER_BYTES,
         max_field_size=MAX_HEADER_BYTES,
-        shutdown_timeout=0,
+        # Closing cuts at once; 0 would wait for ever.
+        shutdown_timeout=0.01,
     )
     await runner.setup()
     try:
@@ -69,8 +70,9 @@ async def start(host: str, port: int, clock: Clock, *, pace_ms: float = 0) -> De
         await runner.cleanup()
         raise
     address: tuple[str, int] = runner.addresses[0]
-    return DemoUpstream(service, runner, _origin(address[0], address[1]))
+    return DemoUpstream(service, runner, origin(address[0], address[1]))
 
 
-def _origin(host: str, port: int) -> str:
+def origin(host: str, port: int) -> str:
+    """Return the URL of a place to listen at; an IPv6 address gets its brackets."""
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

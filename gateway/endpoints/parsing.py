@@ -4,39 +4,35 @@ from collections.abc import Mapping
 
 from gateway.endpoints import Endpoint
 from gateway.errors import InvalidRequestError
-from gateway.types import Call, Headers
+from gateway.types import Call
 
 
 def parse(
+    call: Call,
     endpoint: Endpoint,
-    *,
-    method: str,
-    target: str,
-    headers: Headers,
     body: bytes,
     plain: bytes | None,
     payload: Mapping[str, object],
-    credential: str | None,
 ) -> Call:
-    """Return the call that a judged JSON body makes.
+    """Return `call` with a judged JSON body and what it says; `plain`: the body without its content coding.
 
     Raises InvalidRequestError where `model` is missing or no name.
     """
     return Call(
-        endpoint=endpoint.path,
-        method=method,
-        target=target,
-        headers=headers,
+        endpoint=call.endpoint,
+        method=call.method,
+        target=call.target,
+        headers=call.headers,
+        credential=call.credential,
         body=body,
         plain=plain,
-        credential=credential,
         payload=payload,
         model=_model(payload, required=endpoint.kind is not None),
         stream=payload.get("stream") is True,
         n=_count(payload.get("n")) or 1,
         max_output_tokens=_max_output_tokens(payload),
         end_user=_end_user(payload),
-        repeatable=endpoint.repeatable or payload.get("store") is False,
+        repeatable=call.repeatable or payload.get("store") is False,
     )
 
 

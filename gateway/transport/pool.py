@@ -1,28 +1,39 @@
-"""The connections to one upstream: which of them takes a request, how many there are, when an idle one ends."""
+"""The connections to an upstream: which of them takes a request, how many there are, when an idle one ends."""
 
 import asyncio
 import ssl
 from collections import deque
+from dataclasses import dataclass
 
-from gateway.deadlines import Deadline, Deadlines
-from gateway.errors import (
-    UpstreamConnectError,
-    UpstreamConnectTimeoutError,
-    UpstreamCutError,
-    UpstreamTimeoutError,
-)
+from gateway.deadlines import Deadlines
+from gateway.errors import UpstreamConnectError, UpstreamCutError, UpstreamTimeoutError
 from gateway.transport import UpstreamReply
-from gateway.transport.http1 import READ_BYTES, Connection, connect_error, request_head
+from gateway.transport.connecting import connect
+from gateway.transport.framing import request_head
+from gateway.transport.http1 import READ_BYTES, Connection, Origin
 from gateway.types import Upload, UpstreamRequest
 
-# Below what servers usually allow (uvicorn's 5 s apart): one that closed meanwhile costs a second try.
+# Less than most servers wait; one that says `keep-alive: timeout=N` is believed.
 KEEPALIVE_SECONDS = 60.0
+# How long before its server would, an idle connection is closed.
+KEEPALIVE_MARGIN_SECONDS = 1.0
 
-Origin = tuple[str, str, int]
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiter:
+    """A request for which there is no place yet."""
+
+    origin: Origin
+    fresh: bool
+    place: asyncio.Future[Connection]
 
 
 class Pool:
-    """Connections to one upstream, opened as they are needed, used again while they are good."""
+    """Connections opened as they are needed, used again while they are good, newest first.
+
+    Each holds one of `max_connections` places from before it is connected until it is lost. Requests that find no place
+    queue; a place that becomes free goes to the first of them, so while one waits nothing is free.
+    """
 
     def __init__(
         self,
@@ -38,37 +49,35 @@ class Pool:
         self._idle_seconds = idle_seconds
         self._max_connections = max_connections
         self._deadlines = deadlines
-        self._buffer = bytearray(READ_BYTES)
-        self._idle: list[Connection] = []
-        # Every connection that is open or being opened holds a place.
-        self._open: set[Connection] = set()
-        self._opening = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
-        self._sweep: Deadline | None = None
+        self._buffer = memoryview(bytearray(READ_BYTES))
+        self._places: set[Connection] = set()
+        self._idle: dict[Connection, None] = {}
+        self._waiting: deque[_Waiter] = deque()
         self._hosts: dict[Origin, bytes] = {}
         self._retired = False
 
     def __repr__(self) -> str:
-        active = len(self._open) - len(self._idle)
+        active = len(self._places) - len(self._idle)
         return f"<Pool [{active} active, {len(self._idle)} idle, {len(self._waiting)} waiting]>"
 
     async def open(self, request: UpstreamRequest, *, first_byte_seconds: float) -> UpstreamReply:
         """Send `request` and return the reply once its head is there, within `first_byte_seconds`.
 
-        A pooled connection that turns out to be closed is replaced once, by a fresh one: no byte of a reply
-        came, so the upstream did not answer (RFC 9110, 9.2.2; RFC 9112, 9.3.1).
+        A pooled connection that turns out to be closed is replaced once, by a fresh one: no byte of a reply came
+        (RFC 9112, 9.3.1). An upload, which cannot be sent twice, has a fresh one from the beginning.
         """
         until = self._deadlines.now() + first_byte_seconds
-        head = request_head(request, self._host(request))
-        connection = await self._take(request, first_byte_seconds)
-        stale_is_possible = connection.served > 0 and not isinstance(request.body, Upload)
+        origin = (request.scheme, request.host, request.port)
+        head = request_head(request, self._host(origin))
+        connection = await self._take(origin, until, fresh=isinstance(request.body, Upload))
+        reused = connection.served > 0
         try:
-            return await connection.ask(request, head, max(0.001, until - self._deadlines.now()))
+            return await connection.ask(request, head, until)
         except UpstreamCutError:
-            if not stale_is_possible or connection.answering:
+            if not reused or connection.answering:
                 raise
-        connection = await self._take(request, until - self._deadlines.now(), fresh=True)
-        return await connection.ask(request, head, max(0.001, until - self._deadlines.now()))
+        connection = await self._take(origin, until, fresh=True)
+        return await connection.ask(request, head, until)
 
     def retire(self) -> None:
         """Close idle connections now, and the others as their replies end."""
@@ -77,133 +86,133 @@ class Pool:
             connection.abort()
 
     async def aclose(self) -> None:
-        """Close every connection."""
+        """Close every connection; nobody waits for one any more."""
         self._retired = True
-        for connection in list(self._open):
+        while self._waiting:
+            place = self._waiting.popleft().place
+            if not place.done():
+                place.set_exception(UpstreamConnectError("the pool is closed"))
+        for connection in list(self._places):
             connection.abort()
 
-    def _host(self, request: UpstreamRequest) -> bytes:
-        origin = (request.scheme, request.host, request.port)
+    def _host(self, origin: Origin) -> bytes:
         host = self._hosts.get(origin)
         if host is None:
-            name = f"[{request.host}]" if ":" in request.host else request.host
-            usual = 443 if request.scheme == "https" else 80
-            text = name if request.port == usual else f"{name}:{request.port}"
-            host = self._hosts[origin] = text.encode("idna" if not text.isascii() else "ascii")
+            scheme, name, port = origin
+            text = f"[{name}]" if ":" in name else name
+            if port != (443 if scheme == "https" else 80):
+                text = f"{text}:{port}"
+            host = self._hosts[origin] = text.encode("ascii" if text.isascii() else "idna")
         return host
 
-    async def _take(
-        self, request: UpstreamRequest, seconds: float, *, fresh: bool = False
-    ) -> Connection:
-        """Return a connection for one request: a pooled one, the newest first, or a new one."""
-        waited = False
-        while True:
-            if self._waiting and not waited:
-                await self._wait(seconds, first=False)
-                waited = True
-            while self._idle and not fresh:
-                connection = self._idle.pop()
-                if connection.open:
-                    return connection
-            if len(self._open) + self._opening < self._max_connections:
-                return await self._connect(request, seconds)
-            if self._idle:
-                self._idle[0].abort()
-            else:
-                await self._wait(seconds, first=waited)
-                waited = True
+    # Places
 
-    async def _connect(self, request: UpstreamRequest, seconds: float) -> Connection:
-        loop = asyncio.get_running_loop()
-        secure = request.scheme == "https"
-        self._opening += 1
-        try:
-            # A timer of its own: once a connection, not once a request.
-            async with asyncio.timeout(min(self._connect_seconds, seconds)):  # noqa: TID251
-                _, connection = await loop.create_connection(
-                    self._connection,
-                    request.host,
-                    request.port,
-                    ssl=self._ssl_context if secure else None,
-                    server_hostname=request.host if secure else None,
-                )
-            self._open.add(connection)
-        except TimeoutError:
-            raise UpstreamConnectTimeoutError("no connection in time") from None
-        except OSError as error:
-            raise connect_error(error) from None
-        finally:
-            self._opening -= 1
-            if len(self._open) + self._opening < self._max_connections:
-                self._hand_over()
-        if not connection.open:
-            self._lost(connection)
-            raise UpstreamConnectError("the connection was closed at once")
+    async def _take(self, origin: Origin, until: float, *, fresh: bool) -> Connection:
+        """Return a connection for one request: connected, and its place held."""
+        connection = None if self._waiting else self._grant(origin, fresh=fresh)
+        if connection is None:
+            connection = await self._wait(origin, until, fresh=fresh)
+        if not connection.served:
+            await self._connect(connection, until)
         return connection
 
-    def _connection(self) -> Connection:
-        return Connection(
+    def _grant(self, origin: Origin, *, fresh: bool) -> Connection | None:
+        """Give the newest idle connection that is good, or a place for a new one; None where nothing is free."""
+        while not fresh:
+            connection = next((c for c in reversed(self._idle) if c.origin == origin), None)
+            if connection is None:
+                break
+            del self._idle[connection]
+            if connection.quiet:
+                return connection
+            self._evict(connection)
+        if len(self._places) >= self._max_connections:
+            if not self._idle:
+                return None
+            self._evict(next(iter(self._idle)))
+        connection = Connection(
+            origin,
             buffer=self._buffer,
             deadlines=self._deadlines,
             idle_seconds=self._idle_seconds,
             on_free=self._freed,
             on_lost=self._lost,
         )
+        self._places.add(connection)
+        return connection
 
-    async def _wait(self, seconds: float, *, first: bool) -> None:
-        """Wait for a place, first come first served; `first`: it waited before and lost its place to another."""
-        place = asyncio.get_running_loop().create_future()
-        if first:
-            self._waiting.appendleft(place)
-        else:
-            self._waiting.append(place)
+    async def _wait(self, origin: Origin, until: float, *, fresh: bool) -> Connection:
+        place: asyncio.Future[Connection] = asyncio.get_running_loop().create_future()
+        waiter = _Waiter(origin, fresh, place)
 
         def too_late() -> None:
             if not place.done():
-                place.set_exception(UpstreamTimeoutError("no free connection"))
+                place.set_exception(UpstreamTimeoutError("no connection became free in time"))
 
-        deadline = self._deadlines.watch(seconds, too_late)
+        self._waiting.append(waiter)
+        deadline = self._deadlines.watch(until - self._deadlines.now(), too_late)
         try:
-            await place
+            return await place
         except BaseException:
-            if place in self._waiting:
-                self._waiting.remove(place)
-            elif place.done() and not place.cancelled() and place.exception() is None:
-                # The place was given just as its taker left: the next one has it.
-                self._hand_over()
+            if waiter in self._waiting:
+                self._waiting.remove(waiter)
+            if place.done() and not place.cancelled() and place.exception() is None:
+                self._give_back(place.result())
             raise
         finally:
             deadline.drop()
 
     def _hand_over(self) -> None:
+        """Give what is free to those who wait, first come first served."""
         while self._waiting:
-            place = self._waiting.popleft()
-            if not place.done():
-                place.set_result(None)
-                return
+            waiter = self._waiting[0]
+            if not waiter.place.done():
+                connection = self._grant(waiter.origin, fresh=waiter.fresh)
+                if connection is None:
+                    return
+                waiter.place.set_result(connection)
+            self._waiting.popleft()
 
-    def _freed(self, connection: Connection) -> None:
-        if self._retired:
+    def _give_back(self, connection: Connection) -> None:
+        """Take back what its taker, who left, has not used."""
+        if connection.open:
+            self._idle[connection] = None
+            self._hand_over()
+        else:
+            connection.abort()
+
+    async def _connect(self, connection: Connection, until: float) -> None:
+        seconds = min(self._connect_seconds, until - self._deadlines.now())
+        try:
+            await connect(connection, ssl_context=self._ssl_context, seconds=seconds)
+        except BaseException:
+            connection.abort()
+            raise
+        if connection not in self._places:
+            connection.abort()
+            raise UpstreamConnectError("the connection was closed at once")
+
+    def _freed(self, connection: Connection, keepalive_seconds: int | None) -> None:
+        seconds = KEEPALIVE_SECONDS
+        if keepalive_seconds is not None:
+            seconds = min(seconds, keepalive_seconds - KEEPALIVE_MARGIN_SECONDS)
+        if self._retired or seconds <= 0:
             connection.abort()
             return
-        connection.idle_since = self._deadlines.now()
-        self._idle.append(connection)
-        if self._sweep is None:
-            self._sweep = self._deadlines.watch(KEEPALIVE_SECONDS, self._close_idle)
+        connection.due_at(self._deadlines.now() + seconds)
+        self._idle[connection] = None
         self._hand_over()
 
     def _lost(self, connection: Connection) -> None:
-        self._open.discard(connection)
-        if connection in self._idle:
-            self._idle.remove(connection)
-        self._hand_over()
+        if connection in self._places:
+            self._forget(connection)
+            self._hand_over()
 
-    def _close_idle(self) -> None:
-        """Close the connections that were idle for too long, and look again while there are others."""
-        self._sweep = None
-        oldest = self._deadlines.now() - KEEPALIVE_SECONDS
-        for connection in [c for c in self._idle if c.idle_since <= oldest]:
-            connection.abort()
-        if self._idle:
-            left = self._idle[0].idle_since - oldest
-            self._sweep = self._deadlines.watch(left, self._close_idle)
+    def _evict(self, connection: Connection) -> None:
+        """Close a connection whose place is taken at once."""
+        self._forget(connection)
+        connection.abort()
+
+    def _forget(self, connection: Connection) -> None:
+        self._places.discard(connection)
+        self._idle.pop(connection, None)

@@ -1,6 +1,7 @@
 """Scripts: where they stand in a request, and what is no script."""
 
 import re
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -45,3 +46,14 @@ def test_a_wrong_script_is_refused_by_name(header: str, words: str) -> None:
     """A typo is told, not ignored: a test that asks for a fault must get it."""
     with pytest.raises(msgspec.ValidationError, match=re.escape(words)):
         read_script(header, b"", is_json=False)
+
+
+@pytest.mark.parametrize("struct", [Script, Failure])
+def test_every_member_is_documented(struct: type[msgspec.Struct]) -> None:
+    """Whoever can type it can read what it does."""
+    text = (Path(__file__).parents[2] / "docs" / "demo.md").read_text(encoding="utf-8")
+
+    missing = [
+        field.name for field in msgspec.structs.fields(struct) if f"`{field.name}`" not in text
+    ]
+    assert missing == []

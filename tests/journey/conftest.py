@@ -30,12 +30,19 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
     async with AsyncExitStack() as stack:
 
         async def _start(
-            origin: str, more: str = "", *, upstream: str = "", server: str = "", **options: object
+            origin: str,
+            more: str = "",
+            *,
+            upstream: str = "",
+            server: str = "",
+            key: str | None = KEY,
+            **options: object,
         ) -> RunningGateway:
+            own_key = f", api_key: {key}" if key else ""
             config = (
                 f'server: {{listen: "127.0.0.1:0", shutdown_grace: 100ms{server}}}\n'
                 'admin: {listen: "127.0.0.1:0"}\n'
-                f'upstreams: [{{name: up, base_url: "{origin}/v1", api_key: {KEY}{upstream}}}]\n'
+                f'upstreams: [{{name: up, base_url: "{origin}/v1"{own_key}{upstream}}}]\n'
                 f"{more}"
             )
             return await stack.enter_async_context(running(config, tmp_path, **options))  # type: ignore[arg-type]
@@ -58,5 +65,5 @@ async def connect() -> AsyncIterator[Connect]:
 
 @pytest.fixture
 async def client(demo: DemoUpstream, start: Start, connect: Connect) -> RawClient:
-    """A connection to a gateway with nothing special in front of the demo upstream."""
+    """Connect to a gateway with nothing special in front of the demo upstream."""
     return await connect(await start(demo.url))

@@ -1,12 +1,17 @@
 """Bodies and headers cross untouched, both ways."""
 
+import asyncio
+import gzip
+import hashlib
 import json
+import zlib
 
 import pytest
 
 from gateway.demo_upstream import DemoUpstream
 from tests.journey.conftest import KEY, Connect, Start
-from tests.support.gateway import RawClient
+from tests.support.gateway import HANG_SECONDS, RawClient
+from tests.support.raw_upstream import STREAM_HEAD, chunked, raw_upstream, say, whole
 
 ODD_BODY = (
     b'{ "model" :"echo",\n\t"messages":[{"role":"user","content":"h\\u00e9 \xf0\x9f\x8e\x89"}],'
@@ -85,10 +90,10 @@ async def test_reply_headers_cross_by_the_rules(client: RawClient) -> None:
     assert reply.header("alt-svc") is None
 
 
-async def test_a_compressed_request_goes_up_as_it_came(client: RawClient, demo: DemoUpstream) -> None:
+async def test_a_compressed_request_goes_up_as_it_came(
+    client: RawClient, demo: DemoUpstream
+) -> None:
     """A gzip body is read beside its way and not unpacked for the upstream."""
-    import gzip
-
     packed = gzip.compress(b'{"model":"echo","messages":[{"role":"user","content":"packed"}]}')
     client.request("POST", "/v1/chat/completions", packed, (("Content-Encoding", "gzip"),))
     await client.reply()
@@ -98,7 +103,9 @@ async def test_a_compressed_request_goes_up_as_it_came(client: RawClient, demo: 
 
 
 @pytest.mark.parametrize("path", ["/v1/moderations", "/v1/images/generations", "/v1/audio/speech"])
-async def test_other_json_paths_are_relayed(client: RawClient, demo: DemoUpstream, path: str) -> None:
+async def test_other_json_paths_are_relayed(
+    client: RawClient, demo: DemoUpstream, path: str
+) -> None:
     """Paths that the gateway does not look into are relayed as they are."""
     body = b'{"model": "m", "input": "x", "prompt": "p", "voice": "alloy"}'
     client.request("POST", path, body)
@@ -111,9 +118,7 @@ async def test_other_json_paths_are_relayed(client: RawClient, demo: DemoUpstrea
 
 async def test_responses_stream_with_event_lines(client: RawClient) -> None:
     """The responses API's `event:` lines come through."""
-    client.request(
-        "POST", "/v1/responses", b'{"model":"echo","input":"hello there","stream":true}'
-    )
+    client.request("POST", "/v1/responses", b'{"model":"echo","input":"hello there","stream":true}')
     reply = await client.reply()
 
     assert reply.header("content-type") == "text/event-stream; charset=utf-8"
@@ -121,27 +126,37 @@ async def test_responses_stream_with_event_lines(client: RawClient) -> None:
     assert reply.whole
 
 
-async def test_get_delete_and_head(client: RawClient, demo: DemoUpstream) -> None:
-    """Methods without bodies are relayed, and HEAD has no body but a GET's head."""
+async def test_get_and_delete(client: RawClient, demo: DemoUpstream) -> None:
+    """Methods without bodies are relayed."""
     client.request("GET", "/v1/models")
     listed = await client.reply()
-    client.request("HEAD", "/v1/models")
-    head = await client.reply(bodiless=True)
     client.request("DELETE", "/v1/files/file-none")
     deleted = await client.reply()
 
     assert json.loads(listed.body)["object"] == "list"
-    assert head.header("content-length") == str(len(listed.body))
     assert (demo.last.method, demo.last.target) == ("DELETE", "/v1/files/file-none")
     assert deleted.status == 404
+
+
+async def test_head_has_a_gets_head_and_no_body(start: Start, connect: Connect) -> None:
+    """HEAD comes back with the length of what GET would get, and the connection goes on."""
+    async with raw_upstream(
+        say(b"HTTP/1.1 200 OK\r\nContent-Length: 42\r\n\r\n"), say(whole(b"next"))
+    ) as upstream:
+        client = await connect(await start(upstream.url))
+        client.request("HEAD", "/v1/models")
+        head = await client.reply(bodiless=True)
+        client.request("GET", "/v1/models")
+        listed = await client.reply()
+
+    assert head.header("content-length") == "42"
+    assert listed.body == b"next"
 
 
 async def test_an_upload_streams_up_untouched(
     demo: DemoUpstream, start: Start, connect: Connect
 ) -> None:
     """A multipart upload reaches the upstream byte for byte, with a length and in chunks."""
-    import hashlib
-
     client = await connect(await start(demo.url))
     file = bytes(range(256)) * 2000
     body = (
@@ -180,7 +195,7 @@ async def test_speech_streams_down(client: RawClient) -> None:
     )
     reply = await client.reply()
 
-    assert reply.header("content-type") == "audio/mpeg"
+    assert reply.header("content-type") == "audio/wav"
     assert reply.whole
     assert len(reply.body) > 100
 
@@ -188,8 +203,6 @@ async def test_speech_streams_down(client: RawClient) -> None:
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 async def test_compressed_replies_stay_compressed(client: RawClient, encoding: str) -> None:
     """A content coding is relayed, not undone."""
-    import zlib
-
     client.request(
         "POST",
         "/v1/chat/completions",
@@ -199,4 +212,29 @@ async def test_compressed_replies_stay_compressed(client: RawClient, encoding: s
     reply = await client.reply()
 
     assert reply.header("content-encoding") == encoding
-    assert b"data: [DONE]" in zlib.decompressobj(47 if encoding == "gzip" else 15).decompress(reply.body)
+    assert b"data: [DONE]" in zlib.decompressobj(47 if encoding == "gzip" else 15).decompress(
+        reply.body
+    )
+
+
+async def test_comments_keep_a_silent_stream_alive(start: Start, connect: Connect) -> None:
+    """Where it is configured, a comment comes between events while the upstream is silent, never inside one."""
+    event = b'data: {"choices":[]}\n\n'
+    async with raw_upstream(
+        say(STREAM_HEAD, chunked(event, b"data: ha", end=False), then="hang")
+    ) as up:
+        client = await connect(await start(up.url, server=", stream_keepalive: 1s"))
+        client.request("POST", "/v1/chat/completions", ODD_BODY)
+        await client.head()
+        async with asyncio.timeout(HANG_SECONDS):
+            got = await client.reader.readuntil(b"data: ha")
+    assert b"keep-alive" not in got
+
+    async with raw_upstream(say(STREAM_HEAD, chunked(event, end=False), then="hang")) as up:
+        client = await connect(await start(up.url, server=", stream_keepalive: 1s"))
+        client.request("POST", "/v1/chat/completions", ODD_BODY)
+        await client.head()
+        async with asyncio.timeout(HANG_SECONDS):
+            got = await client.reader.readuntil(b": keep-alive\n\n\r\n")
+
+    assert got == b"16\r\n" + event + b"\r\ne\r\n: keep-alive\n\n\r\n"

@@ -46,9 +46,9 @@ class FakeClock:
 
     async def sleep(self, delay_seconds: float) -> None:
         """Wait until `advance` has gone that far."""
-        done = asyncio.get_running_loop().create_future()
-        self.call_later(delay_seconds, lambda: done.done() or done.set_result(None))
-        await done
+        done = asyncio.Event()
+        self.call_later(delay_seconds, done.set)
+        await done.wait()
 
     @property
     def pending(self) -> int:

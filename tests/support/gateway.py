@@ -2,24 +2,20 @@
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gateway.app import App
+from gateway.app import App, CallLog
 from gateway.clock import Clock, SystemClock
-from gateway.config_loader import load
+from gateway.config_loader import Loaded, load
 
 # What a test waits for an event that must come: far above any promise, only to end a hang.
 HANG_SECONDS = 10.0
 
-BASE = """
-server: {{listen: "127.0.0.1:0"}}
-admin: {{listen: "127.0.0.1:0"}}
-upstreams:
-  - {{name: up, base_url: "{upstream}/v1", api_key: upstream-secret-key-1}}
-"""
+_numbers = itertools.count()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,11 +25,27 @@ class RunningGateway:
     app: App
     host: str
     port: int
+    # The file that it was configured by, and reads anew.
+    path: Path
 
     @property
     def url(self) -> str:
         """The base URL that an SDK is given."""
         return self.app.base_url
+
+
+class KeptLog:
+    """Keeps the fields of each call's line."""
+
+    def __init__(self) -> None:
+        self.lines: list[Mapping[str, object]] = []
+
+    def configure(self, level: str, style: str) -> None:
+        """Do nothing: nothing is written."""
+
+    def access(self, fields: Mapping[str, object]) -> None:
+        """Keep the line of a call that ended."""
+        self.lines.append(fields)
 
 
 @contextlib.asynccontextmanager
@@ -43,19 +55,20 @@ async def running(
     *,
     environ: Mapping[str, str] | None = None,
     clock: Clock | None = None,
+    log: CallLog | None = None,
 ) -> AsyncIterator[RunningGateway]:
     """Run a gateway under the text of `config`; drained at the end."""
-    path = tmp_path / "config.yaml"
+    path = tmp_path / f"config-{next(_numbers)}.yaml"
     path.write_text(config)
 
-    def read() -> object:
+    def read() -> Loaded:
         return load(path, environ or {})
 
-    app = App(load(path, environ or {}), lambda: load(path, environ or {}), clock or SystemClock())
+    app = App(read(), read, clock or SystemClock(), log)
     await app.start()
     parts = urlsplit(app.base_url)
     try:
-        yield RunningGateway(app=app, host=parts.hostname or "", port=parts.port or 0)
+        yield RunningGateway(app=app, host=parts.hostname or "", port=parts.port or 0, path=path)
     finally:
         await app.drain()
 
@@ -127,7 +140,7 @@ class RawClient:
             if bodiless or status in (204, 304):
                 body, whole = b"", True
             elif fields.get("transfer-encoding") == "chunked":
-                body, whole = await self._chunked()
+                body, whole = await self.chunks()
             elif "content-length" in fields:
                 body, whole = await self._exactly(int(fields["content-length"]))
             else:
@@ -139,7 +152,8 @@ class RawClient:
         async with asyncio.timeout(HANG_SECONDS):
             return (await self._rest())[0]
 
-    async def _chunked(self) -> tuple[bytes, bool]:
+    async def chunks(self) -> tuple[bytes, bool]:
+        """Read a chunked body; say whether its last chunk came."""
         pieces = []
         try:
             while size := int(await self.reader.readuntil(b"\r\n"), 16):

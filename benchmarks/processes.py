@@ -1,0 +1,90 @@
+"""Programs under measurement: started on one core, asked for their processor time, stopped again."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+START_SECONDS = 30.0
+STOP_SECONDS = 10.0
+
+_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+class StartFailedError(Exception):
+    """A program ended, or did not listen in time; the text is the end of what it wrote."""
+
+
+class Program:
+    """A program with all its processes."""
+
+    def __init__(self, popen: "subprocess.Popen[bytes]", log: Path) -> None:
+        self._popen = popen
+        self._log = log
+
+    def cpu_seconds(self) -> float:
+        """Return the user and system time that its processes have taken so far, by the kernel's accounting."""
+        ticks = 0
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            # A process may have ended meanwhile.
+            with contextlib.suppress(OSError):
+                # The name, in parentheses, may hold anything: the numbers follow the last one.
+                fields = stat.read_text().rpartition(")")[2].split()
+                if int(fields[3]) == self._popen.pid:
+                    ticks += int(fields[11]) + int(fields[12])
+        return ticks / _TICKS_PER_SECOND
+
+    def wait_for(self, port: int) -> None:
+        """Return when it listens on `port`.
+
+        Raises StartFailedError.
+        """
+        end = time.monotonic() + START_SECONDS
+        while time.monotonic() < end and self._popen.poll() is None:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                return
+            time.sleep(0.05)
+        raise StartFailedError(self._log.read_text(errors="replace")[-2_000:])
+
+    def stop(self) -> None:
+        """End it, gently at first."""
+        self._popen.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._popen.wait(STOP_SECONDS)
+        # Whoever of its session is still there.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._popen.pid, signal.SIGKILL)
+        self._popen.wait()
+
+
+@contextlib.contextmanager
+def program(
+    argv: Sequence[str], *, core: int, log: Path, environ: Mapping[str, str] | None = None
+) -> Iterator[Program]:
+    """Run a program on one core, in a session of its own; what it prints goes to `log`."""
+    with log.open("wb") as out:
+        popen = subprocess.Popen(
+            ["taskset", "-c", str(core), *argv],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **(environ or {})},
+            start_new_session=True,
+        )
+    running = Program(popen, log)
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+def free_port() -> int:
+    """Return a port of the loopback address that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port

@@ -1,0 +1,175 @@
+/* An upstream far cheaper than any gateway: ready-made bytes, one thread, no allocation per call.
+ *
+ *   upstream PORT REPLY_FILE EVENT_FILE
+ *
+ * Answers a request, once it is whole, with the reply; or, where it carries X-Chunks-Per-Second, with an endless
+ * stream of the event at that pace. Both files hold bytes as they go over the wire, heads and chunk frames included:
+ * the stream's head and its chunk are parted by an empty line, as HTTP parts them.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { MAX_CONNECTIONS = 65536, MAX_HEAD = 4096, BEAT_NS = 1000000 };
+
+struct connection {
+    int fd;
+    int place;       /* among the streams; -1: not one of them */
+    long body_left;  /* bytes of the request's body to come; -1: its head is not whole */
+    size_t head_size, chunk_sent;
+    long period, due; /* of a stream's chunks, in nanoseconds */
+    char head[MAX_HEAD + 1];
+};
+
+struct text { char *bytes; size_t size; };
+
+static struct text reply, stream_head, chunk;
+static struct connection *streams[MAX_CONNECTIONS];
+static int stream_count, serial, epoll;
+
+static void die(const char *what) { perror(what); exit(1); }
+
+static long now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000000000L + t.tv_nsec;
+}
+
+static struct text read_file(const char *path)
+{
+    FILE *file = fopen(path, "rb");
+    struct text text = {malloc(1 << 20), 0};
+    if (file == NULL || text.bytes == NULL) die(path);
+    text.size = fread(text.bytes, 1, 1 << 20, file);
+    fclose(file);
+    return text;
+}
+
+static long number(const char *head, const char *field)
+{
+    const char *at = strcasestr(head, field);
+    return at == NULL ? 0 : atol(at + strlen(field));
+}
+
+static void finish(struct connection *c)
+{
+    if (c->place >= 0) { /* The last one takes its place. */
+        streams[c->place] = streams[--stream_count];
+        streams[c->place]->place = c->place;
+    }
+    close(c->fd);
+    free(c);
+}
+
+/* The request is whole. */
+static int answer(struct connection *c)
+{
+    long rate = number(c->head, "\r\nx-chunks-per-second:");
+    c->body_left = -1;
+    c->head_size = 0;
+    if (rate == 0) return send(c->fd, reply.bytes, reply.size, MSG_NOSIGNAL) == (ssize_t)reply.size;
+    c->period = 1000000000L / rate;
+    /* The golden ratio's multiples spread the streams evenly over a period. */
+    double share = ++serial * 0.6180339887;
+    c->due = now() + (long)((share - (long)share) * c->period);
+    c->place = stream_count;
+    streams[stream_count++] = c;
+    return send(c->fd, stream_head.bytes, stream_head.size, MSG_NOSIGNAL) == (ssize_t)stream_head.size;
+}
+
+/* Take what came; 0: the connection is over. */
+static int receive(struct connection *c)
+{
+    static char buffer[1 << 18];
+    ssize_t got = recv(c->fd, buffer, sizeof buffer, 0);
+    if (got <= 0) return got < 0 && errno == EAGAIN;
+    if (c->body_left >= 0) {
+        c->body_left -= got;
+    } else {
+        size_t room = MAX_HEAD - c->head_size;
+        size_t kept = (size_t)got < room ? (size_t)got : room;
+        memcpy(c->head + c->head_size, buffer, kept);
+        c->head_size += kept;
+        c->head[c->head_size] = 0;
+        char *end = strstr(c->head, "\r\n\r\n");
+        if (end == NULL) return c->head_size < MAX_HEAD;
+        long head_size = end + 4 - c->head;
+        *end = 0;
+        c->body_left = number(c->head, "\r\ncontent-length:") - (c->head_size - kept + got - head_size);
+    }
+    if (c->body_left < 0) return 0; /* More than one request at a time is not for us. */
+    return c->body_left > 0 || answer(c);
+}
+
+/* Send each stream what is due; one that does not keep up gets its chunks later, or not at all. */
+static void beat(void)
+{
+    long time = now();
+    for (int i = 0; i < stream_count; i++) {
+        struct connection *c = streams[i];
+        if (c->due > time) continue;
+        ssize_t sent = send(c->fd, chunk.bytes + c->chunk_sent, chunk.size - c->chunk_sent, MSG_NOSIGNAL);
+        if (sent > 0) c->chunk_sent = (c->chunk_sent + sent) % chunk.size;
+        c->due += c->period;
+    }
+}
+
+static void watch(int fd, void *whose)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = whose};
+    if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0) die("epoll_ctl");
+}
+
+static void take_connection(int listener)
+{
+    int on = 1, fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
+    struct connection *c = calloc(1, sizeof *c);
+    if (fd < 0 || c == NULL) die("accept");
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    c->fd = fd;
+    c->place = c->body_left = -1;
+    watch(fd, c);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 4) return fprintf(stderr, "upstream PORT REPLY_FILE EVENT_FILE\n"), 2;
+    reply = read_file(argv[2]);
+    stream_head = chunk = read_file(argv[3]);
+    chunk.bytes = memmem(chunk.bytes, chunk.size, "\r\n\r\n", 4) + 4;
+    stream_head.size = chunk.bytes - stream_head.bytes;
+    chunk.size -= stream_head.size;
+
+    int on = 1, listener = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[1]))};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (bind(listener, (struct sockaddr *)&address, sizeof address) < 0 || listen(listener, 2048) < 0) die("listen");
+    int timer = timerfd_create(CLOCK_MONOTONIC, 0);
+    struct itimerspec every = {{0, BEAT_NS}, {0, BEAT_NS}};
+    timerfd_settime(timer, 0, &every, NULL);
+    epoll = epoll_create1(0);
+    watch(listener, &listener);
+    watch(timer, &timer);
+
+    for (struct epoll_event events[256];;) {
+        int count = epoll_wait(epoll, events, 256, -1);
+        for (int i = 0; i < count; i++) {
+            void *whose = events[i].data.ptr;
+            unsigned long beats;
+            if (whose == &listener) take_connection(listener);
+            else if (whose != &timer) { if (!receive(whose)) finish(whose); }
+            else if (read(timer, &beats, sizeof beats) > 0) beat();
+        }
+    }
+}

@@ -1,0 +1,244 @@
+"""The only place where a reply's bytes cross: parsed strictly before they come here, written at once, then noted.
+
+Read upstream and write downstream fail under different names: `UpstreamError` there, `ClientLeftError` here. A break
+before the first byte is a real status; after it the client's connection is cut, so that the reply never looks whole.
+"""
+
+import contextlib
+import logging
+from typing import Protocol
+
+from gateway.clock import Clock
+from gateway.deadlines import Deadlines
+from gateway.downstream import ClientLeftError, Downstream
+from gateway.errors import UpstreamError, UpstreamFailedError
+from gateway.headers import downward
+from gateway.inflate import Inflater, content_coding
+from gateway.relay import Answer, Health, failure_of
+from gateway.types import Headers, Record
+
+# A whole reply up to this size is held until it is whole, so that a cut is a 502 and not a broken reply.
+HOLD_BYTES = 65_536
+# What tells a client, and what stands between them, that a silent stream is alive (an SSE comment).
+KEEPALIVE = b": keep-alive\n\n"
+
+log = logging.getLogger(__name__)
+
+
+class Transcript(Protocol):
+    """What notes a reply as it passes."""
+
+    def feed(self, data: bytes) -> None:
+        """Note the next bytes."""
+
+    def finish(self) -> None:
+        """Note that the reply ended as its framing says."""
+
+
+class Copying:
+    """Copies replies to clients, under one configuration's rules."""
+
+    def __init__(
+        self,
+        health: Health,
+        clock: Clock,
+        deadlines: Deadlines,
+        *,
+        keepalive_seconds: float | None,
+    ) -> None:
+        self._health = health
+        self._clock = clock
+        self._deadlines = deadlines
+        self._keepalive_seconds = keepalive_seconds
+
+    async def copy(
+        self,
+        answer: Answer,
+        down: Downstream,
+        transcript: Transcript,
+        record: Record,
+        extra: Headers,
+        *,
+        head_only: bool,
+    ) -> None:
+        """Copy the reply to the client; `extra` are the gateway's own header fields.
+
+        Raises UpstreamFailedError while nothing has been sent; later a break cuts the client's connection and
+        is told by `record.error_code`. Raises ClientLeftError.
+        """
+        reply, peer = answer.reply, answer.peer
+        copier = _Copier(answer, down, transcript, record, extra, self._clock, head_only=head_only)
+        if self._keepalive_seconds is not None and copier.takes_comments:
+            copier.keepalive = _Keepalive(down, self._deadlines, self._keepalive_seconds)
+        began = self._clock.monotonic()
+        try:
+            down.tie(reply, stall_seconds=peer.idle_seconds)
+            copier.begin()
+            await reply.copy(copier.take)
+            copier.end()
+            transcript.finish()
+            await down.drained()
+        except UpstreamError as error:
+            log.warning("upstream %s: %s", answer.target.upstream, error)
+            failure = failure_of(error)
+            self._health.failed(answer.target)
+            if not down.begun:
+                raise failure.error from None
+            record.error_code = failure.error.code
+            down.cut()
+        finally:
+            if copier.keepalive is not None:
+                copier.keepalive.stop()
+            down.untie()
+            reply.abort()
+            record.waited_seconds += self._clock.monotonic() - began
+
+
+class _Copier:
+    """Takes a reply's pieces: parsed strictly before they come here, written at once, then noted."""
+
+    def __init__(
+        self,
+        answer: Answer,
+        down: Downstream,
+        transcript: Transcript,
+        record: Record,
+        extra: Headers,
+        clock: Clock,
+        *,
+        head_only: bool,
+    ) -> None:
+        self._reply = answer.reply
+        self._secret = answer.peer.secret
+        self._down = down
+        self._transcript = transcript
+        self._record = record
+        self._clock = clock
+        # Where the gateway says who may read a reply, and how much is left, the upstream does not.
+        own = tuple(name for name, _ in extra)
+        self._headers = (
+            *downward(
+                answer.reply.headers,
+                own_limits=any(name.startswith(b"x-ratelimit-") for name in own),
+                own_cors=b"access-control-allow-origin" in own,
+            ),
+            *extra,
+        )
+        self._head_only = head_only
+        self._held: list[bytes] | None = None
+        self._held_bytes = 0
+        self.keepalive: _Keepalive | None = None
+
+    @property
+    def takes_comments(self) -> bool:
+        """Whether a comment may stand between what the upstream sends: a plain event stream, framed by us."""
+        fields = {name.lower(): value for name, value in self._reply.headers}
+        return (
+            fields.get(b"content-type", b"").startswith(b"text/event-stream")
+            and b"content-encoding" not in fields
+            and self._reply.length_bytes is None
+            and self._reply.status < 400
+        )
+
+    def begin(self) -> None:
+        """Hold a short or failed reply until it is whole; send the head of any other now."""
+        reply = self._reply
+        self._check_headers()
+        if self._head_only or reply.status in (204, 304):
+            self._down.bodiless(reply.status, reply.reason, self._with_length())
+            self._held = None
+        elif reply.status >= 400 or (
+            reply.length_bytes is not None and reply.length_bytes <= HOLD_BYTES
+        ):
+            self._held = []
+        else:
+            self._start()
+
+    def take(self, data: bytes) -> None:
+        """Pass a piece on."""
+        if self._record.first_byte_at is None:
+            self._record.first_byte_at = self._clock.monotonic()
+        if self._held is None:
+            self._down.write(data)
+            self._transcript.feed(data)
+            if self.keepalive is not None:
+                self.keepalive.note(data)
+            return
+        self._held.append(data)
+        self._held_bytes += len(data)
+        if self._held_bytes > HOLD_BYTES:
+            held = self._release()
+            self._start()
+            self._down.write(held)
+            self._transcript.feed(held)
+
+    def end(self) -> None:
+        """Say that the reply is whole."""
+        if self._head_only or self._reply.status in (204, 304):
+            return
+        if self._held is None:
+            self._down.finish()
+            return
+        held = self._release()
+        self._down.reply(self._reply.status, self._reply.reason, self._headers, held)
+        self._transcript.feed(held)
+
+    def _start(self) -> None:
+        reply = self._reply
+        self._down.start(reply.status, reply.reason, self._headers, reply.length_bytes)
+
+    def _release(self) -> bytes:
+        held = b"".join(self._held or ())
+        self._held = None
+        if self._reply.status >= 400 and self._secret:
+            self._check_body(held)
+        return held
+
+    def _with_length(self) -> Headers:
+        # What a GET would have got (RFC 9110, 8.6).
+        length = next((f for f in self._reply.headers if f[0].lower() == b"content-length"), None)
+        return self._headers if length is None else (*self._headers, length)
+
+    def _check_headers(self) -> None:
+        if self._secret and any(self._secret in value for _, value in self._reply.headers):
+            raise _leak()
+
+    def _check_body(self, body: bytes) -> None:
+        plain = b"".join(Inflater(content_coding(self._reply.headers)).feed(body))
+        if self._secret in body or self._secret in plain:
+            raise _leak()
+
+
+class _Keepalive:
+    """Writes a comment between the events of a stream while its upstream is silent."""
+
+    def __init__(self, down: Downstream, deadlines: Deadlines, seconds: float) -> None:
+        self._down = down
+        self._deadlines = deadlines
+        self._seconds = seconds
+        # The end of what was sent: an event ends with an empty line, in any of SSE's three line ends.
+        self._tail = b"\n\n"
+        self._deadline = deadlines.watch(seconds, self._silent)
+
+    def note(self, data: bytes) -> None:
+        """Note what was sent: the silence begins anew."""
+        self._tail = (self._tail + data[-4:])[-4:]
+        self._deadline.extend(self._seconds)
+
+    def stop(self) -> None:
+        """Write no more."""
+        self._deadline.drop()
+
+    def _silent(self) -> None:
+        self._deadline = self._deadlines.watch(self._seconds, self._silent)
+        if self._tail.endswith((b"\n\n", b"\r\n\r\n", b"\r\r")) and not self._down.paused:
+            # A client that left is found by whoever waits for the upstream.
+            with contextlib.suppress(ClientLeftError):
+                self._down.write(KEEPALIVE)
+
+
+def _leak() -> UpstreamFailedError:
+    return UpstreamFailedError(
+        "The upstream's reply held a secret of the gateway's and was withheld.",
+        code="upstream_protocol_error",
+    )

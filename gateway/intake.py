@@ -1,0 +1,81 @@
+"""From a request to a `Call`: its body is held and judged where it is JSON, else streamed up as it comes."""
+
+import asyncio
+from dataclasses import dataclass, replace
+
+from aiohttp import web
+
+from gateway.body_coding import check_content_type, inflate
+from gateway.clock import Clock
+from gateway.downstream import Downstream, too_large
+from gateway.endpoints import Endpoint
+from gateway.endpoints.multipart import boundary_of, read_model
+from gateway.endpoints.parsing import parse
+from gateway.json_body import decode
+from gateway.types import Call, Record, Upload
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intake:
+    """How much of a client's bytes is taken, and for how long."""
+
+    max_body_bytes: int
+    max_upload_bytes: int
+    body_seconds: float
+    clock: Clock
+
+    async def read(
+        self,
+        endpoint: Endpoint,
+        request: web.BaseRequest,
+        target: str,
+        key: str | None,
+        down: Downstream,
+        record: Record,
+    ) -> Call:
+        """Return the call that `request` makes; `target` is its path and query without /v1.
+
+        Raises InvalidRequestError: 400, 408, 413, 415.
+        """
+        call = Call(
+            endpoint=endpoint.path,
+            method=request.method,
+            target=target,
+            headers=request.raw_headers,
+            body=b"",
+            credential=key,
+            repeatable=endpoint.repeatable or request.method in ("GET", "HEAD"),
+        )
+        content_type = request.headers.get("content-type")
+        if endpoint.body == "json":
+            check_content_type(content_type)
+        elif not request.body_exists:
+            return call
+        elif not _is_json(content_type):
+            return await self._upload(call, content_type, down)
+        began = self.clock.monotonic()
+        body = await down.read_body(self.max_body_bytes, self.body_seconds)
+        record.waited_seconds += self.clock.monotonic() - began
+        plain = None
+        coding = request.headers.get("content-encoding")
+        if coding is not None:
+            # zlib lets the other calls go on meanwhile: it may take milliseconds.
+            plain = await asyncio.to_thread(inflate, body, coding, self.max_body_bytes)
+        return parse(call, endpoint, body, plain, decode(body if plain is None else plain))
+
+    async def _upload(self, call: Call, content_type: str | None, down: Downstream) -> Call:
+        """Take a body that is streamed up; of a form, read along which model it is for."""
+        length = down.announced_length()
+        if length is not None and length > self.max_upload_bytes:
+            raise too_large(self.max_upload_bytes)
+        pieces = down.pieces(self.max_upload_bytes, self.body_seconds)
+        boundary = boundary_of(content_type)
+        model = None
+        if boundary is not None:
+            model, pieces = await read_model(pieces, boundary)
+        return replace(call, body=Upload(pieces=pieces, length_bytes=length), model=model)
+
+
+def _is_json(content_type: str | None) -> bool:
+    kind = (content_type or "").partition(";")[0].strip().lower()
+    return kind == "application/json" or kind.endswith("+json")

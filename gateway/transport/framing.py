@@ -1,0 +1,272 @@
+"""HTTP/1.1's framing, without a socket: a request's head as bytes, a parser that refuses ambiguous replies.
+
+Header fields and chunks are llhttp's to read (by way of httptools, in its strict mode); the status line, the bounds and
+how long a body is are judged here. Sources: RFC 9112 (framing), RFC 9110 15.2 (interim replies).
+"""
+
+import re
+
+import httptools
+
+from gateway.errors import UpstreamCutError, UpstreamProtocolError
+from gateway.types import Headers, Upload, UpstreamRequest
+
+MAX_HEAD_BYTES = 65_536
+MAX_FIELDS = 256
+MAX_INTERIM_REPLIES = 16
+# What may stand between two bytes of a chunked body, or after the last one: chunk sizes, extensions, a trailer.
+MAX_UNSEEN_BYTES = 65_536
+
+# llhttp takes RTSP, HTTP/0.9 and HTTP/2.0, statuses of 000 and 600, and control characters in the reason.
+_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?\r\n")
+_PROTOCOL = b"HTTP/1."
+# The fields that say how the message is framed and what becomes of its connection.
+_FRAMING_FIELDS = frozenset({b"connection", b"content-length", b"keep-alive", b"transfer-encoding"})
+_KEEP_ALIVE_TIMEOUT = re.compile(rb"(?:^|[,;\s])timeout=([0-9]{1,9})")
+
+
+class ReplyParser:
+    """Reads one reply: feed it bytes, and it gives back the body's; ask it for the rest.
+
+    After `feed` or `ended` raised, it is of no more use.
+    """
+
+    # Of the class until they change: a parser is made for each reply.
+    status = 0
+    reason = b""
+    headers: Headers = ()
+    # 0 where no body can follow; None: chunked, or it ends with the connection.
+    length_bytes: int | None = None
+    head_done = False
+    complete = False
+    # Something came after the reply's end: nobody asked for it.
+    surplus = False
+    # Whether another request may follow on the connection, and how long its server will wait for one.
+    keeps_alive = False
+    keepalive_seconds: int | None = None
+    _head = b""
+    _interim = 0
+    _chunked = False
+    _body_left = 0
+    _unseen_bytes = 0
+
+    def __init__(self, method: str) -> None:
+        self._method = method
+        # The two hold each other: let go of as soon as it is of no more use, it costs the collector nothing.
+        self._llhttp: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._pieces: list[bytes] = []
+
+    def feed(self, data: memoryview) -> bytes:
+        """Take the next bytes of the connection and return those of the body among them.
+
+        Raises UpstreamProtocolError.
+        """
+        if not self.head_done:
+            data = self._feed_head(data)
+        if not data:
+            return b""
+        if self.complete:
+            self.surplus = True
+            return b""
+        if self._chunked:
+            return self._feed_chunks(data)
+        if self.length_bytes is None:
+            return bytes(data)
+        return self._feed_counted(data)
+
+    def ended(self) -> None:
+        """Note that the connection ended, cleanly.
+
+        Raises UpstreamCutError unless the reply is whole, which one that nothing else delimits now is.
+        """
+        if self.head_done and not self._chunked and self.length_bytes is None:
+            self.complete = True
+        if not self.complete:
+            raise UpstreamCutError("the connection ended before the reply was whole")
+
+    # The head
+
+    def _feed_head(self, data: memoryview) -> memoryview:
+        """Take bytes up to the end of the final head, and return what follows it."""
+        while data and not self.head_done:
+            known = len(self._head)
+            self._head += data
+            end = self._head.find(b"\r\n\r\n", max(0, known - 3)) + 4
+            if end < 4:
+                self._check_start(len(self._head))
+                self._run(data)
+                return data[:0]
+            self._check_start(end)
+            self._run(data[: end - known])
+            self._judge_head()
+            data = data[end - known :]
+        return data
+
+    def _check_start(self, length_bytes: int) -> None:
+        if length_bytes > MAX_HEAD_BYTES:
+            raise UpstreamProtocolError("its head is too long")
+        if not self._head.startswith(_PROTOCOL[:length_bytes]):
+            raise UpstreamProtocolError("it is not HTTP/1")
+
+    def _judge_head(self) -> None:
+        line = _STATUS_LINE.match(self._head)
+        if line is None:
+            raise UpstreamProtocolError("its status line is not HTTP/1's")
+        minor, status, reason = line.groups()
+        self.status = int(status)
+        self._head = b""
+        if self.status < 200:
+            self._skip_interim()
+            return
+        self.reason = reason or b""
+        self.headers = tuple(self._fields)
+        framing = self._framing()
+        http10 = minor == b"0"
+        self._judge_length(framing, http10=http10)
+        self._judge_connection(framing, http10=http10)
+        self.head_done = True
+        if not self._chunked:
+            self._llhttp = None
+
+    def _skip_interim(self) -> None:
+        self._interim += 1
+        if self.status == 101 or self._interim > MAX_INTERIM_REPLIES:
+            raise UpstreamProtocolError("an interim reply came that was not asked for")
+        self._fields.clear()
+        self._llhttp = httptools.HttpResponseParser(self)
+
+    def _framing(self) -> dict[bytes, bytes]:
+        """Return the fields that frame the message; two of a name are one list (RFC 9110, 5.3)."""
+        framing: dict[bytes, bytes] = {}
+        for name, value in self.headers:
+            lower = name.lower()
+            if lower in _FRAMING_FIELDS:
+                framing[lower] = b"%b,%b" % (framing[lower], value) if lower in framing else value
+        return framing
+
+    def _judge_length(self, framing: dict[bytes, bytes], *, http10: bool) -> None:
+        """Decide how long the body is (RFC 9112, 6.3)."""
+        length = framing.get(b"content-length")
+        coding = framing.get(b"transfer-encoding")
+        if coding is not None and (length is not None or http10 or coding.lower() != b"chunked"):
+            raise UpstreamProtocolError("its framing is ambiguous")
+        if length is not None and not length.isdigit():
+            raise UpstreamProtocolError("its length is ambiguous")
+        if self._method == "HEAD" or self.status in (204, 304):
+            self.length_bytes = 0
+        elif coding is not None:
+            self._chunked = True
+        elif length is not None:
+            self.length_bytes = self._body_left = int(length)
+        self.complete = self.length_bytes == 0
+
+    def _judge_connection(self, framing: dict[bytes, bytes], *, http10: bool) -> None:
+        """Decide whether the connection stays (RFC 9112, 9.3)."""
+        self.keeps_alive = not http10 and (self._chunked or self.length_bytes is not None)
+        if b"connection" in framing:
+            options = framing[b"connection"].lower().split(b",")
+            self.keeps_alive &= b"close" not in [option.strip() for option in options]
+        if b"keep-alive" in framing:
+            hint = _KEEP_ALIVE_TIMEOUT.search(framing[b"keep-alive"].lower())
+            self.keepalive_seconds = int(hint[1]) if hint else None
+
+    # The body
+
+    def _feed_counted(self, data: memoryview) -> bytes:
+        body = bytes(data[: self._body_left])
+        self._body_left -= len(body)
+        self.complete = self._body_left == 0
+        self.surplus = len(data) > len(body)
+        return body
+
+    def _feed_chunks(self, data: memoryview) -> bytes:
+        try:
+            self._run(data)
+        except UpstreamProtocolError:
+            # What follows the last chunk is no part of the reply, whatever it is.
+            if not self.complete:
+                raise
+            self.surplus = True
+        body = b"".join(self._pieces)
+        self._pieces.clear()
+        self._unseen_bytes = 0 if body else self._unseen_bytes + len(data)
+        if self._unseen_bytes > MAX_UNSEEN_BYTES:
+            raise UpstreamProtocolError("its chunk extensions or its trailer are too long")
+        if self.complete:
+            self._llhttp = None
+            self.surplus = self.surplus or not _ends_a_message(data)
+        return body
+
+    def _run(self, data: memoryview) -> None:
+        if self._llhttp is None:
+            raise UpstreamProtocolError("it cannot be read any more")
+        try:
+            self._llhttp.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            raise UpstreamProtocolError(f"it cannot be read: {error}") from None
+        if len(self._fields) > MAX_FIELDS:
+            raise UpstreamProtocolError("its head has too many fields")
+
+    # httptools' callbacks
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Note a field of the head; those of a trailer are dropped."""
+        if not self.head_done:
+            self._fields.append((name, value.rstrip(b" \t")))
+
+    def on_body(self, data: bytes) -> None:
+        """Take a piece of a chunked body."""
+        if not self.complete:
+            self._pieces.append(data)
+
+    def on_message_begin(self) -> None:
+        """Notice a second reply to one request."""
+        if self.complete:
+            self.surplus = True
+
+    def on_message_complete(self) -> None:
+        """Note that the last chunk, with its trailer, is whole."""
+        if self.head_done:
+            self.complete = True
+
+
+def _ends_a_message(data: memoryview) -> bool:
+    """Return whether what ended a chunked message ended there: llhttp passes over empty lines that follow."""
+    tail = bytes(data[-6:])
+    if len(tail) < 6:
+        return tail == b"0\r\n\r\n"
+    return tail.endswith(b"\r\n\r\n") and tail != b"\r\n\r\n\r\n"
+
+
+def request_head(request: UpstreamRequest, host: bytes) -> bytes:
+    """Return the head of `request` as it goes on the wire, with the framing that its body needs.
+
+    Raises ValueError where a name, a value or the target would break out of its line.
+    """
+    target = request.target.encode("ascii")
+    line = b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (request.method.encode("ascii"), target, host)
+    fields = b"".join([b"%b: %b\r\n" % field for field in request.headers])
+    head = b"%b%b%b\r\n" % (line, fields, _framing(request))
+    ends = head.count(b"\r\n")
+    lines = len(request.headers) + 3 + _has_framing(request)
+    if not head.count(b"\r") == head.count(b"\n") == ends == lines or b"\0" in head:
+        raise ValueError("a header field, the method or the target holds a line end or a NUL")
+    if b" " in target or b"\t" in target or not target:
+        raise ValueError("the target is empty or holds a blank")
+    return head
+
+
+def _has_framing(request: UpstreamRequest) -> bool:
+    """Return whether the request says how long its body is: where there is one, or one would be expected."""
+    body = request.body
+    return isinstance(body, Upload) or bool(body) or request.method in ("POST", "PUT", "PATCH")
+
+
+def _framing(request: UpstreamRequest) -> bytes:
+    body = request.body
+    if isinstance(body, Upload):
+        if body.length_bytes is None:
+            return b"Transfer-Encoding: chunked\r\n"
+        return b"Content-Length: %d\r\n" % body.length_bytes
+    return b"Content-Length: %d\r\n" % len(body) if _has_framing(request) else b""
