@@ -35,9 +35,12 @@ from gateway.types import Target, User
 from gateway.upstreams import Upstream
 from gateway.upstreams.azure import AzureUpstream
 from gateway.upstreams.openai import Base, OpenAIUpstream
+from gateway.validation import Mode
 
 # What a rule's `match` may name.
 LIMIT_SUBJECTS = ("user", "group", "end_user", "model", "upstream")
+# Whose published schema is the rule, to the letter.
+OPENAI_HOSTS = frozenset({"api.openai.com", "eu.api.openai.com", "us.api.openai.com"})
 # A shorter key could stand in a reply by chance.
 MIN_SECRET_BYTES = 8
 
@@ -86,21 +89,7 @@ class Composer:
         """
         peers = {upstream.name: self._peer(upstream) for upstream in config.upstreams}
         self._retire(set(peers))
-        aliases = tuple(name for name in config.models if not is_glob(name))
-        catalog = self._catalog = Catalog(
-            peers=peers,
-            aliases=aliases,
-            clock=self._clock,
-            serves={u.name: u.models for u in config.upstreams if u.models is not None},
-            on_listed=self._metrics.model.admit,
-        )
-        router = Router(
-            models=[_model_route(name, model) for name, model in config.models.items()],
-            upstreams=[_upstream_route(upstream) for upstream in config.upstreams],
-            clock=self._clock,
-            listed=catalog.lists,
-        )
-        self._metrics.upstream_up.read = router.up
+        catalog, router = self._routing(config, peers)
         server = config.server
         handler = Handler(
             auth=_authenticator(config, self._clock),
@@ -116,6 +105,7 @@ class Composer:
             relay=Relay(peers, router, self._metrics, self._clock),
             accountant=self._accountant(config),
             limiter=self._limiter(config),
+            checks={upstream.name: _mode(upstream) for upstream in config.upstreams},
             copying=Copying(
                 router,
                 self._clock,
@@ -140,6 +130,25 @@ class Composer:
             clock=self._clock,
             deadlines=self._deadlines,
         )
+
+    def _routing(self, config: c.Config, peers: Mapping[str, Peer]) -> tuple[Catalog, Router]:
+        """Return what is known of models, and what decides where a call for one goes."""
+        aliases = tuple(name for name in config.models if not is_glob(name))
+        catalog = self._catalog = Catalog(
+            peers=peers,
+            aliases=aliases,
+            clock=self._clock,
+            serves={u.name: u.models for u in config.upstreams if u.models is not None},
+            on_listed=self._metrics.model.admit,
+        )
+        router = Router(
+            models=[_model_route(name, model) for name, model in config.models.items()],
+            upstreams=[_upstream_route(upstream) for upstream in config.upstreams],
+            clock=self._clock,
+            listed=catalog.lists,
+        )
+        self._metrics.show_health(router.up)
+        return catalog, router
 
     def _accountant(self, config: c.Config) -> Accountant:
         """Return what counts under `config`; what was learned and loaded is kept."""
@@ -254,6 +263,7 @@ def _upstream_route(upstream: c.Upstream) -> UpstreamRoute:
     return UpstreamRoute(
         name=upstream.name,
         models=upstream.models,
+        passthrough=upstream.auth == "passthrough",
         cooldown_after=upstream.cooldown.after,
         cooldown_seconds=upstream.cooldown.for_,
     )
@@ -275,6 +285,14 @@ def _key_entry(key: c.Key) -> KeyEntry:
         expires = datetime.combine(key.expires, time(), UTC).timestamp()
     user = User(name=key.user, group=key.group, models=key.models, endpoints=key.endpoints)
     return KeyEntry(sha256=key.digest, user=user, expires=expires)
+
+
+def _mode(upstream: c.Upstream) -> Mode:
+    """Return how calls are checked: as strictly as OpenAI does itself, or as engines of their own ways need."""
+    if upstream.checks != "auto":
+        return upstream.checks
+    strict = upstream.kind == "azure" or upstream.base_url.host in OPENAI_HOSTS
+    return "strict" if strict else "lenient"
 
 
 def _lists_itself(config: c.Config) -> bool:

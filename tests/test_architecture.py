@@ -21,7 +21,7 @@ PACKAGE = ROOT / "gateway"
 FOUNDATION = {"types", "errors", "clock", "deadlines"}
 
 # Files of these names belong to one part, as those of a folder do.
-FOLDED = {"config_": "config", "limit_": "limits"}
+FOLDED = {"config_": "config", "limit_": "limits", "validation_": "validation"}
 
 # Part -> the parts that it may import beside the foundation; within a part everything may be imported.
 # Policies know neither sockets nor the configuration, nor one another.
@@ -69,13 +69,13 @@ ARROWS = {
     # The journey of one call, and the door before it.
     "accounting": "endpoints limits prices splice tokens",
     "handler": "accounting auth cache catalog copying downstream endpoints headers intake limits relay replies "
-    "routing transcript",
+    "routing transcript validation",
     "door": "downstream endpoints guard handler metering replies",
     # What can be configured, and how it is read.
     "config": "",
     # The composition root: parts are made here and nowhere else.
-    "compose": "accounting auth cache catalog config copying door guard handler intake limits metering relay routing stores "
-    "prices tokens transport upstreams",
+    "compose": "accounting auth cache catalog config copying door guard handler intake limits metering relay "
+    "routing prices stores tokens transport upstreams validation",
     "lifecycle": "",
     "app": "admin catalog compose config demo_upstream door downstream lifecycle logs metering metrics server",
     # A small real upstream, and the command line.
