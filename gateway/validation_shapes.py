@@ -48,7 +48,7 @@ class Array(Rule):
         if self.max_length is not None and len(value) > self.max_length:
             raise faults.too_long_array(value, self.max_length)
         free = self.of.free
-        if not free or not free.issuperset(map(type, value)):
+        if not (free and free.issuperset(map(type, value))):
             _check_items(self.of.check, value)
         for law in self.laws:
             law.judge(value)
