@@ -20,7 +20,9 @@ KINDS: tuple[Kind, ...] = ("chat", "completions", "embeddings", "responses")
 
 
 @pytest.mark.parametrize("case", GOLDEN, ids=[case["name"] for case in GOLDEN])
-def test_golden_cases(counter: TokenCounter, case: dict[str, str | int | dict[str, object]]) -> None:
+def test_golden_cases(
+    counter: TokenCounter, case: dict[str, str | int | dict[str, object]]
+) -> None:
     """Each request of the golden set has its number and certainty; those with a source are the service's own."""
     count = counter.count_now(case["kind"], case["request"], case["model"])  # type: ignore[arg-type]
 
@@ -34,6 +36,7 @@ class Desk:
         self.calls = 0
 
     async def __call__(self, function: Callable[[], T], /) -> T:
+        """Run at once."""
         self.calls += 1
         return function()
 
@@ -150,13 +153,71 @@ async def test_trimming_saves_what_it_says() -> None:
 
 # JSON of any shape, with the names that counting looks for.
 NAMES = st.sampled_from(
-    "messages role content name tool_calls function arguments id tool_call_id tools parameters properties type items "
-    "anyOf enum $ref $defs required title description default response_format json_schema schema tool_choice input "
-    "instructions prompt image_url url detail input_audio data text refusal function_call functions suffix".split()
+    [
+        "messages",
+        "role",
+        "content",
+        "name",
+        "tool_calls",
+        "function",
+        "arguments",
+        "id",
+        "tool_call_id",
+        "tools",
+        "parameters",
+        "properties",
+        "type",
+        "items",
+        "anyOf",
+        "enum",
+        "$ref",
+        "$defs",
+        "required",
+        "title",
+        "description",
+        "default",
+        "response_format",
+        "json_schema",
+        "schema",
+        "tool_choice",
+        "input",
+        "instructions",
+        "prompt",
+        "image_url",
+        "url",
+        "detail",
+        "input_audio",
+        "data",
+        "text",
+        "refusal",
+        "function_call",
+        "functions",
+        "suffix",
+    ]
 )
 WORDS = st.sampled_from(
-    "user assistant system tool function object array string json_schema image_url input_audio text none "
-    "data:image/png;base64,iVBORw0KGgo= data:image/jpeg;base64,/9j/4QAA UklGRgAAAABXQVZF # #/properties/a {} [".split()
+    [
+        "user",
+        "assistant",
+        "system",
+        "tool",
+        "function",
+        "object",
+        "array",
+        "string",
+        "json_schema",
+        "image_url",
+        "input_audio",
+        "text",
+        "none",
+        "data:image/png;base64,iVBORw0KGgo=",
+        "data:image/jpeg;base64,/9j/4QAA",
+        "UklGRgAAAABXQVZF",
+        "#",
+        "#/properties/a",
+        "{}",
+        "[",
+    ]
 )
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | WORDS,
