@@ -8,13 +8,14 @@ import logging
 import resource
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import uvloop
 from aiohttp import web
 
-from gateway import __version__, demo_upstream, logs
+from gateway import __version__, demo_upstream
 from gateway import config as c
 from gateway.admin import Admin
 from gateway.clock import Clock, SystemClock
@@ -27,11 +28,14 @@ from gateway.door import RequestIds
 from gateway.downstream import RawReply, head_bytes
 from gateway.errors import StartError
 from gateway.lifecycle import live, wait_until
+from gateway.logs import Log
 from gateway.metering import Meter
 from gateway.metrics import Metrics
 from gateway.server import DataServer
 from gateway.types import Headers
 
+# How often it is looked whether an upstream's list of models is old; after a reload it is new.
+REFRESH_SECONDS = 30.0
 # The demo's upstream says a word this often, so that a stream is seen to stream.
 DEMO_PACE_MS = 30
 DEMO_BANNER = """
@@ -55,10 +59,27 @@ Metrics: {admin}/metrics   Health: {admin}/readyz   Stop: Ctrl-C
 log = logging.getLogger("gateway")
 
 
+class CallLog(Protocol):
+    """Where the lines of calls go."""
+
+    def configure(self, level: str, style: str) -> None:
+        """Take the settings of `logging`."""
+
+    def access(self, fields: Mapping[str, object]) -> None:
+        """Take the line of a call that ended."""
+
+
 class App:
     """One running gateway: two listeners, and the parts that the newest configuration made."""
 
-    def __init__(self, loaded: Loaded, load: Callable[[], Loaded], clock: Clock) -> None:
+    def __init__(
+        self,
+        loaded: Loaded,
+        load: Callable[[], Loaded],
+        clock: Clock,
+        log: CallLog | None = None,
+    ) -> None:
+        """`load` reads the configuration anew; `log` takes the line of each call."""
         self.config = loaded.config
         self.files: Sequence[Path] = loaded.files
         self.metrics = Metrics()
@@ -68,7 +89,8 @@ class App:
         self._clock = clock
         self._deadlines = Deadlines(clock)
         self._ids = RequestIds()
-        self._meter = Meter(self.metrics, clock, access=self.config.logging.access)
+        self._log = log
+        self._meter = Meter(self.metrics, clock)
         self._composer = Composer(self._meter, self._ids, clock, self._deadlines)
         self._not_ready: str | None = "starting"
         self._server = DataServer(
@@ -135,27 +157,36 @@ class App:
         except (ConfigError, StartError) as error:
             self.metrics.reloads.add(("failure",))
             self.metrics.reload_ok.set((), 0)
-            log.error("the old configuration stays in force: %s", error)
+            problems = "; ".join(str(error).splitlines())
+            log.error("the old configuration stays in force: %s", problems)
             return
         self.config, self.files = loaded.config, loaded.files
         self.metrics.reloads.add(("success",))
         self._took(loaded.config)
         log.info("the configuration was read anew")
 
+    async def run(self) -> None:
+        """Keep what the upstreams list fresh, until cancelled."""
+        while True:
+            await self._composer.refresh()
+            await self._clock.sleep(REFRESH_SECONDS)
+
     async def drain(self) -> None:
         """Stop taking calls, let those in flight end within the grace, cut what is left."""
         self._not_ready = "draining"
         if self._listener is not None:
             self._listener.close()
-        self._server.close_idle()
+        self._server.drain()
         log.info("stopping: %d calls in flight may end", self._meter.in_flight)
         try:
-            await wait_until(
-                lambda: not self._meter.in_flight, self.config.server.shutdown_grace, self._clock
-            )
+            await wait_until(self._all_told, self.config.server.shutdown_grace, self._clock)
         finally:
             self._server.abort_all()
             await self._close()
+
+    def _all_told(self) -> bool:
+        """Return whether every call has ended and its client has taken the reply."""
+        return not self._meter.in_flight and not any(self._server.held_bytes())
 
     async def _close(self) -> None:
         if self._listener is not None:
@@ -167,10 +198,18 @@ class App:
             await self._admin_runner.cleanup()
 
     def _took(self, config: c.Config) -> None:
+        """Put in force what outlives the parts of one configuration."""
+        self._server.header_seconds = config.server.header_timeout
+        self._server.keepalive_seconds = config.server.keepalive_timeout
+        if self._log is not None:
+            self._log.configure(config.logging.level, config.logging.format)
+            self._meter.access = self._log.access if config.logging.access else None
         self.metrics.reload_ok.set((), 1)
         self.metrics.reload_at.set((), self._clock.time())
         self.metrics.user.admit(key.user for key in config.auth.keys)
         self.metrics.model.admit(name for name in config.models if not is_glob(name))
+        targets = [target for model in config.models.values() for target in model.targets]
+        self.metrics.model.admit(target.model for target in targets if target.model is not None)
 
     def _check_restart(self, config: c.Config) -> None:
         for section in ("server", "admin"):
@@ -184,14 +223,15 @@ class App:
 
     def _healthz(self, request: web.BaseRequest) -> web.StreamResponse:
         body = b"draining\n" if self._not_ready else b"ok\n"
+        stays = request.keep_alive and not self._not_ready
         fields: Headers = (
             (b"content-type", b"text/plain"),
             (b"content-length", b"%d" % len(body)),
-            *((b"connection", b"close") for _ in range(not request.keep_alive)),
+            *((b"connection", b"close") for _ in range(not stays)),
         )
         head = head_bytes(503 if self._not_ready else 200, fields)
         data = head if request.method == "HEAD" else head + body
-        return RawReply(request, data, keep_alive=request.keep_alive)
+        return RawReply(request, data, keep_alive=stays)
 
     def _request_id_header(self) -> Headers:
         name = self._ids.new()
@@ -205,19 +245,19 @@ def serve(loaded: Loaded, *, reload: Callable[[], Loaded]) -> int:
     Raises StartError where it cannot start.
     """
     settings = loaded.config.logging
-    listener = logs.start(settings.level, settings.format)
+    clock = SystemClock()
+    log = Log(settings.level, settings.format, clock)
     try:
         _raise_descriptor_limit()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(loaded, reload))
+            runner.run(_serve(loaded, reload, clock, log))
     finally:
-        listener.stop()
+        log.stop()
     return 0
 
 
-async def _serve(loaded: Loaded, reload: Callable[[], Loaded]) -> None:
-    clock = SystemClock()
-    app = App(loaded, reload, clock)
+async def _serve(loaded: Loaded, reload: Callable[[], Loaded], clock: Clock, log: Log) -> None:
+    app = App(loaded, reload, clock, log)
     await app.start()
     app.announce()
     await live(app, clock)
@@ -266,17 +306,17 @@ def demo(listen: ListenAddress) -> int:
 
     Raises StartError, and ConfigError for an address that others could reach: the demo needs no key.
     """
-    listener = logs.start("info", "auto")
+    clock = SystemClock()
+    log = Log("info", "auto", clock)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_demo(listen))
+            runner.run(_demo(listen, clock, log))
     finally:
-        listener.stop()
+        log.stop()
     return 0
 
 
-async def _demo(listen: ListenAddress) -> None:
-    clock = SystemClock()
+async def _demo(listen: ListenAddress, clock: Clock, log: Log) -> None:
     upstream = await demo_upstream.start("127.0.0.1", 0, clock, pace_ms=DEMO_PACE_MS)
     chosen = isinstance(listen, TcpAddress) and listen.port == 0
     environ = {
@@ -289,7 +329,7 @@ async def _demo(listen: ListenAddress) -> None:
         return load(None, environ)
 
     try:
-        app = App(read(), read, clock)
+        app = App(read(), read, clock, log)
         await app.start()
         app.announce()
         sys.stdout.write(DEMO_BANNER.format(url=app.base_url, admin=app.admin_url))

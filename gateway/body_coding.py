@@ -14,6 +14,8 @@ def check_content_type(value: str | None) -> None:
 
     A missing one is refused too: web pages may send such requests across sites unasked.
     """
+    if value == "application/json":
+        return
     media_type, _, parameters = (value or "").partition(";")
     media_type = media_type.strip().lower()
     is_json = media_type == "application/json" or (

@@ -4,6 +4,7 @@ Nothing else reads the time or starts a timer, so that a test can hand in a cloc
 """
 
 import asyncio
+import functools
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -45,3 +46,14 @@ class SystemClock:
     async def sleep(self, delay_seconds: float) -> None:
         """Return `delay_seconds` from now."""
         await asyncio.sleep(delay_seconds)
+
+
+def utc_stamp(seconds: float) -> str:
+    """Return a moment, in seconds since 1970, as RFC 3339 writes it in UTC: 2027-01-31T12:00:00.250Z."""
+    whole, milliseconds = divmod(round(seconds * 1000), 1000)
+    return f"{_to_the_second(whole)}.{milliseconds:03d}Z"
+
+
+@functools.lru_cache(maxsize=4)
+def _to_the_second(seconds: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))

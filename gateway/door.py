@@ -100,6 +100,11 @@ class Door:
         if self._meter.in_flight > self._max_in_flight:
             self._meter.metrics.shed.add(("max_in_flight",))
             raise UnavailableError("The gateway has too many calls in flight.", code="overloaded")
+        if _is_ambiguous(request):
+            down.keep_alive = False
+            raise InvalidRequestError(
+                "The request's framing can be read in two ways.", code="invalid_http"
+            )
         host, target = _host_and_target(request)
         self._guard.check_host(host)
         cors = self._guard.check_origin(
@@ -109,7 +114,9 @@ class Door:
         endpoint = find(target.partition("?")[0], self._base_url)
         self._meter.routed(record, endpoint.path)
         if request.method == "OPTIONS" and cors:
-            wanted = request.headers.get("access-control-request-headers", "").encode("latin-1")
+            wanted = request.headers.get("access-control-request-headers", "").encode(
+                "utf-8", "surrogateescape"
+            )
             send(down, record, self._clock, 204, Guard.preflight(wanted), b"")
             return
         _check_method(endpoint, request)
@@ -141,10 +148,28 @@ class Door:
         return record, loops
 
 
+def _is_ambiguous(request: web.BaseRequest) -> bool:
+    """Return whether others could read the message in another way than our parser did (RFC 9112, 2.3 and 6.1)."""
+    if request.version not in ((1, 0), (1, 1)):
+        return True
+    codings = request.headers.getall("transfer-encoding", ())
+    return bool(codings) and (
+        request.version < (1, 1) or [coding.lower() for coding in codings] != ["chunked"]
+    )
+
+
 def _host_and_target(request: web.BaseRequest) -> tuple[str | None, str]:
-    """Return the Host and the path with query; an absolute target's authority counts as Host (RFC 9112, 3.2.2)."""
+    """Return the Host and the path with query (RFC 9112, 3.2); an absolute target's authority counts as Host.
+
+    Raises InvalidRequestError.
+    """
     target = request.raw_path
-    host = request.headers.get("host")
+    hosts = request.headers.getall("host", [])
+    if len(hosts) > 1 or (not hosts and request.version >= (1, 1)):
+        raise InvalidRequestError(
+            "The request must have exactly one Host header.", code="invalid_http"
+        )
+    host = hosts[0] if hosts else None
     if target.startswith("/") or target == "*":
         return host, target
     scheme, separator, rest = target.partition("://")

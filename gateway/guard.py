@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 from gateway.errors import PermissionDeniedError
 from gateway.types import Headers
 
+MAX_SEEN_HOSTS = 64
+
 ALLOWED_METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE"
 
 
@@ -22,13 +24,19 @@ class Guard:
         self._loopback = loopback
         self._hosts = frozenset(host.lower() for host in allowed_hosts)
         self._origins = frozenset(cors_origins)
+        # Hosts that were found good, as they were written.
+        self._seen: set[str] = set()
 
     def check_host(self, host: str | None) -> None:
         """Refuse a Host that a listener on loopback cannot have: PermissionDeniedError."""
         if host is None or not (self._loopback or self._hosts):
             return
+        if host in self._seen:
+            return
         name = _hostname(host)
         if name in self._hosts or name == "localhost" or _is_address(name):
+            if len(self._seen) < MAX_SEEN_HOSTS:
+                self._seen.add(host)
             return
         raise PermissionDeniedError(
             "This host name is not among server.allowed_hosts.", code="host_not_allowed"
@@ -40,14 +48,13 @@ class Guard:
             if fetch_site in ("cross-site", "same-site"):
                 raise _refused()
             return ()
-        if origin in self._origins or "*" in self._origins:
+        if origin in self._origins:
             return (
                 (b"access-control-allow-origin", origin.encode("latin-1")),
                 (b"access-control-expose-headers", b"*"),
                 (b"vary", b"Origin"),
             )
-        parts = urlsplit(origin) if origin != "null" else None
-        if parts is None or not host or parts.netloc.lower() != host.lower():
+        if not host or _authority(origin) != host.lower():
             raise _refused()
         return ()
 
@@ -65,6 +72,13 @@ def _refused() -> PermissionDeniedError:
     return PermissionDeniedError(
         "This origin is not among server.cors_origins.", code="origin_not_allowed"
     )
+
+
+def _authority(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc.lower() or None
+    except ValueError:
+        return None
 
 
 def _hostname(host: str) -> str:

@@ -1,95 +1,137 @@
-"""How log lines look and where they go: JSON or text on stderr, written by a thread so that nobody waits for a pipe.
+"""How log lines look and where they go: JSON or text on stderr, written in batches by a thread of their own.
 
-Nothing of a prompt, an answer or a key is ever logged: callers pass fields by name, and control characters are escaped.
+Nobody on the event loop waits for a pipe or a disk. Nothing of a prompt, an answer or a key is ever logged: callers
+pass fields by name, and control characters are escaped.
 """
 
 import contextlib
 import json
 import logging
-import queue
 import sys
-from logging.handlers import QueueHandler, QueueListener
-from time import gmtime  # noqa: TID251 - how a stamp is written, not what time it is
+import threading
+from collections.abc import Mapping
 from typing import TextIO
+
+from gateway.clock import Clock, utc_stamp
 
 # Lines that wait for a slow stderr; above that they are dropped rather than held.
 MAX_WAITING_LINES = 10_000
+# How long lines are gathered: waking the thread for each would cost more than the line.
+BATCH_SECONDS = 0.05
+
+# Made once: `json.dumps` with a default would make an encoder for each line.
+_encode = json.JSONEncoder(default=str).encode
+
+Fields = Mapping[str, object]
 
 
-class JsonFormatter(logging.Formatter):
-    """One JSON object a line."""
+class LineWriter:
+    """Takes lines without waiting and writes them by a thread; what a full disk refuses is lost, nothing else."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
-        line: dict[str, object] = {
-            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03d}Z",
-            "level": record.levelname.lower(),
-            "message": record.getMessage(),
-        }
-        line.update(getattr(record, "fields", {}))
-        return json.dumps(line, default=str)
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+        self._lines: list[str] = []
+        self._due = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+        self._thread.start()
+
+    def write(self, line: str) -> None:
+        """Take a line."""
+        if len(self._lines) < MAX_WAITING_LINES:
+            self._lines.append(line)
+            if len(self._lines) == 1:
+                self._due.set()
+
+    def stop(self) -> None:
+        """Write what is left, and no more."""
+        self._stopping.set()
+        self._due.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._due.wait()
+            self._stopping.wait(BATCH_SECONDS)
+            self._due.clear()
+            self._flush()
+        self._flush()
+
+    def _flush(self) -> None:
+        lines, self._lines = self._lines, []
+        if lines and self._stream is not None:
+            with contextlib.suppress(OSError, ValueError):
+                self._stream.write("\n".join(lines) + "\n")
+                self._stream.flush()
 
 
-class TextFormatter(logging.Formatter):
-    """A line for people."""
+class Log:
+    """The package's log: a handler for `logging`, and the access lines, which are many, beside it."""
 
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
-        fields = " ".join(
-            f"{name}={_plain(value)}"
-            for name, value in getattr(record, "fields", {}).items()
-            if value is not None
-        )
-        line = f"{self.formatTime(record, '%H:%M:%S')} {record.levelname.lower():7} {record.getMessage()}"
-        return f"{_escaped(line)} {fields}".rstrip()
+    def __init__(self, level: str, style: str, clock: Clock, stream: TextIO | None = None) -> None:
+        """Begin. `style`: json, text, or auto (text on a terminal). `stream`: stderr by default."""
+        self._stream = stream if stream is not None else sys.stderr
+        self._clock = clock
+        self._writer = LineWriter(self._stream)
+        self.configure(level, style)
+        root = logging.getLogger("gateway")
+        root.handlers[:] = [_Handler(self)]
+        root.propagate = False
+
+    def configure(self, level: str, style: str) -> None:
+        """Log from `level` on (debug, info, warning or error) in another style."""
+        if style == "auto":
+            terminal = self._stream is not None and self._stream.isatty()
+            style = "text" if terminal else "json"
+        self._render = _text if style == "text" else _json
+        logging.getLogger("gateway").setLevel(level.upper())
+
+    def access(self, fields: Fields) -> None:
+        """Write the line of a call that ended."""
+        self.write("info", "call", fields)
+
+    def write(self, level: str, message: str, fields: Fields) -> None:
+        """Write a line."""
+        self._writer.write(self._render(utc_stamp(self._clock.time()), level, message, fields))
+
+    def stop(self) -> None:
+        """Write what is left, and end."""
+        logging.getLogger("gateway").handlers.clear()
+        self._writer.stop()
+
+
+class _Handler(logging.Handler):
+    """Hands the records of `logging` to the log."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__()
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record."""
+        fields: Fields = getattr(record, "fields", {})
+        self._log.write(record.levelname.lower(), record.getMessage(), fields)
+
+
+def _json(stamp: str, level: str, message: str, fields: Fields) -> str:
+    """Return one JSON object."""
+    return _encode({"time": stamp, "level": level, "message": message, **fields})
+
+
+def _text(stamp: str, level: str, message: str, fields: Fields) -> str:
+    """Return a line for people: what is not known is left out."""
+    told = " ".join(
+        f"{name}={_plain(value)}" for name, value in fields.items() if value is not None
+    )
+    return f"{stamp[11:19]} {level:7} {_escaped(message)} {told}".rstrip()
 
 
 def _plain(value: object) -> str:
     text = _escaped(str(value))
-    return f'"{text}"' if " " in text or not text else text
+    if text and not any(sign in text for sign in ' "='):
+        return text
+    return '"' + text.replace('"', '\\"') + '"'
 
 
 def _escaped(text: str) -> str:
     return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
-
-
-class _DroppingQueueHandler(QueueHandler):
-    """Hands lines to the writing thread; a line that finds the queue full is dropped."""
-
-    def enqueue(self, record: logging.LogRecord) -> None:
-        """Take a line without waiting."""
-        with contextlib.suppress(queue.Full):
-            self.queue.put_nowait(record)
-
-    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
-        """Leave the record as it is: it stays within this process, and is formatted by the thread."""
-        return record
-
-
-class _QuietStreamHandler(logging.StreamHandler[TextIO]):
-    """Writes lines; a full disk or a closed stderr costs lines, never the process."""
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Drop the line."""
-
-
-def start(level: str, style: str, stream: TextIO | None = None) -> QueueListener:
-    """Send the package's log to `stream` (default: stderr) and return what stops it again.
-
-    `style`: json, text, or auto (text on a terminal).
-    """
-    target = stream if stream is not None else sys.stderr
-    if style == "auto":
-        style = "text" if target is not None and target.isatty() else "json"
-    handler = _QuietStreamHandler(target)
-    formatter = TextFormatter() if style == "text" else JsonFormatter()
-    formatter.converter = gmtime
-    handler.setFormatter(formatter)
-    waiting: queue.Queue[logging.LogRecord] = queue.Queue(MAX_WAITING_LINES)
-    listener = QueueListener(waiting, handler)
-    root = logging.getLogger("gateway")
-    root.handlers[:] = [_DroppingQueueHandler(waiting)]
-    root.setLevel(level.upper())
-    root.propagate = False
-    listener.start()
-    return listener

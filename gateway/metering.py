@@ -1,6 +1,6 @@
 """The end of every call: its `Record` becomes metrics and one log line, whatever happened."""
 
-import logging
+from collections.abc import Callable, Mapping
 from types import TracebackType
 
 from gateway.clock import Clock
@@ -13,16 +13,15 @@ MAX_UNKNOWN_LINES = 10
 # What a client that left is counted as (nginx's own status).
 CLIENT_LEFT = 499
 
-log = logging.getLogger("gateway.access")
-
 
 class Meter:
     """Opens a record for each call and settles it at its end."""
 
-    def __init__(self, metrics: Metrics, clock: Clock, *, access: bool) -> None:
+    def __init__(self, metrics: Metrics, clock: Clock) -> None:
         self.metrics = metrics
         self._clock = clock
-        self._access = access
+        # Takes the fields of each call's line; None: no lines are written.
+        self.access: Callable[[Mapping[str, object]], None] | None = None
         self.in_flight = 0
         self._second = 0
         self._lines = 0
@@ -55,8 +54,8 @@ class Meter:
         self._count(record)
         own_seconds = max(0.0, total_seconds - record.waited_seconds)
         metrics.overhead.observe((record.endpoint,), own_seconds)
-        if self._access and self._may_say(record):
-            self._say(record, total_seconds, own_seconds)
+        if self.access is not None and self._may_say(record):
+            self.access(self._line(record, total_seconds, own_seconds))
 
     def unread(self, error: GatewayError) -> None:
         """Count a request that the parser refused."""
@@ -94,7 +93,9 @@ class Meter:
             return False
         return True
 
-    def _say(self, record: Record, total_seconds: float, own_seconds: float) -> None:
+    def _line(
+        self, record: Record, total_seconds: float, own_seconds: float
+    ) -> Mapping[str, object]:
         fields: dict[str, object] = {
             "request_id": record.request_id,
             "user": record.user.name if record.user is not None else None,
@@ -117,7 +118,7 @@ class Meter:
         if self._unsaid:
             fields["lines_not_logged"] = self._unsaid
             self._unsaid = 0
-        log.info("call", extra={"fields": fields})
+        return fields
 
 
 class _Metered:

@@ -252,3 +252,25 @@ def test_a_variable_without_a_value_may_mean_nothing(tmp_path: Path) -> None:
     config = loaded(tmp_path, f"{UPSTREAM}    api_key: ${{KEY:-}}\n")
 
     assert config.upstreams[0].api_key is None
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("auth: {keys: text}", "config.yaml:4: auth.keys: expected a list, got a single value"),
+        ("auth: text", "config.yaml:4: auth: expected a mapping, got a single value"),
+    ],
+)
+def test_the_environment_hides_no_mistake_of_the_file(
+    tmp_path: Path, text: str, problem: str
+) -> None:
+    """A variable is not laid over something that is wrong."""
+    environ = {"GATEWAY_API_KEY": KEY, "GATEWAY_UPSTREAM_URL": "http://b/v1"}
+
+    assert problems(tmp_path, f"{UPSTREAM}{text}", environ) == [problem]
+    assert problems(tmp_path, "upstreams: text", environ) == [
+        "config.yaml:1: upstreams: expected a list, got a single value"
+    ]
+    assert problems(tmp_path, "upstreams: [text]", environ) == [
+        "config.yaml:1: upstreams[0]: expected a mapping, got a single value"
+    ]

@@ -99,6 +99,8 @@ def test_upstream_urls(text: str, url: HttpUrl) -> None:
         (formats.parse_size, "9999999999999B"),
         (formats.parse_listen, "4000"),
         (formats.parse_listen, ":4000"),
+        (formats.parse_listen, "[::1:4000"),
+        (formats.parse_listen, "[localhost]:4000"),
         (formats.parse_listen, "127.0.0.1:65536"),
         (formats.parse_listen, "127.0.0.1:4_0"),
         (formats.parse_listen, "http://127.0.0.1:4000"),
@@ -182,6 +184,7 @@ def test_what_is_taken_in_one_spelling() -> None:
     """Digests, header names, hosts and origins are kept in lower case."""
     assert formats.parse_sha256("AB" * 32) == "ab" * 32
     assert formats.parse_header_name("OpenAI-Organization") == "openai-organization"
+    assert formats.parse_end_user_header("X-End-User") == "x-end-user"
     assert formats.parse_host_name("My.Host") == "my.host"
     assert formats.parse_host_name("[::1]") == "::1"
     assert formats.parse_origin("https://App.example.com:8443") == "https://app.example.com:8443"

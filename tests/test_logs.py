@@ -3,19 +3,21 @@
 import io
 import json
 import logging
+import threading
 
 import pytest
 
-from gateway import logs
+from gateway.logs import MAX_WAITING_LINES, Log
+from tests.support.clock import FakeClock
 
 
 def written(style: str, *calls: tuple[str, dict[str, object]]) -> list[str]:
     stream = io.StringIO()
-    listener = logs.start("info", style, stream)
+    log = Log("info", style, FakeClock(), stream)
     logger = logging.getLogger("gateway.test")
     for message, fields in calls:
         logger.info(message, extra={"fields": fields})
-    listener.stop()
+    log.stop()
     return stream.getvalue().splitlines()
 
 
@@ -45,12 +47,50 @@ def test_text_lines_are_for_people() -> None:
     assert line.endswith('info    call status=200 path="a b"')
 
 
+def test_a_value_cannot_pose_as_other_fields() -> None:
+    """In the text style a value with quotes or equal signs in it stays one value."""
+    (line,) = written("text", ("call", {"model": 'x" user=root', "status": 404}))
+
+    assert line.endswith('model="x\\" user=root" status=404')
+
+
 def test_a_closed_stream_costs_lines_alone() -> None:
     """Logging to a closed stderr drops lines and stops nothing."""
     stream = io.StringIO()
-    listener = logs.start("info", "json", stream)
+    log = Log("info", "json", FakeClock(), stream)
     stream.close()
 
     logging.getLogger("gateway.test").info("lost")
 
-    listener.stop()
+    log.stop()
+
+
+def test_access_lines_are_written_beside() -> None:
+    """The line of a call has its fields and a stamp of the clock."""
+    stream = io.StringIO()
+    log = Log("info", "json", FakeClock(start=1_800_000_000.25), stream)
+    log.access({"status": 200})
+    log.stop()
+
+    assert stream.getvalue() == (
+        '{"time": "2027-01-15T08:00:00.250Z", "level": "info", "message": "call", "status": 200}\n'
+    )
+
+
+def test_lines_that_nobody_takes_are_dropped() -> None:
+    """A stderr that stands still costs lines, not memory and not time."""
+    standing = threading.Event()
+
+    class Stuck(io.StringIO):
+        def write(self, text: str) -> int:
+            standing.wait()
+            return super().write(text)
+
+    stream = Stuck()
+    log = Log("info", "json", FakeClock(), stream)
+    for number in range(3 * MAX_WAITING_LINES):
+        log.access({"number": number})
+    standing.set()
+    log.stop()
+
+    assert 0 < stream.getvalue().count("\n") <= 2 * MAX_WAITING_LINES

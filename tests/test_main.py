@@ -17,6 +17,7 @@ from gateway import __version__
 from gateway.__main__ import main
 from gateway.config_schema import config_schema
 from tests.support.configs import UPSTREAM, written
+from tests.support.servers import Server
 
 KEY = "sk-1234567890123456"
 HANG_SECONDS = 30.0
@@ -79,6 +80,10 @@ def test_version(capsys: Capture) -> None:
     ("arguments", "message"),
     [
         ([], "gateway: the following arguments are required: COMMAND; see `gateway --help`"),
+        (
+            ["keys"],
+            "gateway keys: the following arguments are required: COMMAND; see `gateway keys --help`",
+        ),
         (["check", "--liv"], "gateway: unrecognized arguments: --liv; see `gateway --help`"),
         (
             ["serve", "--listen"],
@@ -105,6 +110,18 @@ def test_wrong_usage_is_one_line(capsys: Capture, arguments: list[str], message:
     """Wrong usage and wrong configuration end with 2 and say what to do."""
     assert main(arguments) == 2
     assert capsys.readouterr() == ("", f"{message}\n")
+
+
+def test_the_demo_listens_where_the_environment_says(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a flag the variable decides, and is named where it is wrong."""
+    monkeypatch.setenv("GATEWAY_LISTEN", "4000")
+
+    assert main(["demo"]) == 2
+    assert capsys.readouterr().err == (
+        "GATEWAY_LISTEN: expected an address such as 127.0.0.1:4000\n"
+    )
 
 
 def test_every_problem_is_told(capsys: Capture, tmp_path: Path) -> None:
@@ -262,6 +279,19 @@ def test_a_gateway_that_is_not_there_is_not_healthy(
         "",
         f"gateway: no answer from 127.0.0.1:{unused_tcp_port}: Connection refused\n",
     )
+
+
+def test_a_gateway_that_is_ready_is_healthy(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The answer on the admin listener decides; the file is the one that the gateway reads."""
+    with Server(200, b"ok").running() as port:
+        path = written(tmp_path, f"{UPSTREAM}admin: {{listen: '127.0.0.1:{port}'}}\n")
+        monkeypatch.setenv("GATEWAY_CONFIG", str(path))
+
+        assert main(["healthcheck"]) == 0
+
+    assert capsys.readouterr() == ("ready\n", "")
 
 
 def test_a_health_check_never_ends_with_two(capsys: Capture) -> None:

@@ -1,11 +1,7 @@
 """Probes: what the command line finds out about servers, over real sockets."""
 
-import contextlib
 import socketserver
-import threading
-from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -13,50 +9,9 @@ import pytest
 from gateway.config import Upstream
 from gateway.config_types import HttpUrl, Secret, SecretUrl, TcpAddress, UnixAddress
 from gateway.probes import Answer, ask_models, ask_ready
+from tests.support.servers import Server, serving
 
 MODELS = b'{"object": "list", "data": [{"id": "a"}, {"id": "b"}]}'
-
-
-class Server:
-    """A scripted server that answers every request alike and remembers what it was asked."""
-
-    def __init__(self, status: int, body: bytes, **headers: str) -> None:
-        self.asked: list[tuple[str, dict[str, str]]] = []
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                fields = {name.lower(): value for name, value in self.headers.items()}
-                server.asked.append((self.path, fields))
-                self.send_response(status)
-                for name, value in {"content-length": str(len(body)), **headers}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002  likewise
-                """Say nothing."""
-
-        self.handler = Handler
-
-    @contextlib.contextmanager
-    def running(self) -> Iterator[int]:
-        """Serve on a free port."""
-        server = ThreadingHTTPServer(("127.0.0.1", 0), self.handler)
-        with serving(server):
-            yield server.server_port
-
-
-@contextlib.contextmanager
-def serving(server: socketserver.BaseServer) -> Iterator[None]:
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def upstream(port: int) -> Upstream:

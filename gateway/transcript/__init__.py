@@ -1,7 +1,7 @@
 """A sans-IO observer of a reply: it is fed the bytes as they pass and asked afterwards what they said.
 
-Bytes are gathered and looked at some 16 KiB at a time, the last of them after the end; whatever comes, nothing is
-raised and at most about 200 KiB are held, of which an ordinary stream takes a tenth.
+Bytes are gathered and looked at some 8 KiB at a time, the last of them after the end; whatever comes, nothing is
+raised, and at most about 200 KiB are held: for an ordinary stream 5 KiB on average.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from gateway.types import Call, Headers, Output, Usage
 __all__ = ["ReplyError", "Transcript"]
 
 # How much is gathered before it is looked at, and what each piece adds to its own bytes.
-BATCH_BYTES = 16 * 1024
+BATCH_BYTES = 8 * 1024
 PIECE_BYTES = 64
 
 

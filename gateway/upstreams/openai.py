@@ -66,5 +66,8 @@ def aliased(call: Call, target: Target, headers: Headers) -> tuple[bytes | Uploa
 
 def merged(headers: Headers, own: Headers) -> Headers:
     """Return `headers` with `own` in place of those of the same name."""
+    if len(own) == 1 and own[0][0] == b"Authorization":
+        # A credential of the client's never crosses: there is nothing to replace.
+        return (*headers, *own)
     names = {name.lower() for name, _ in own}
     return (*(field for field in headers if field[0].lower() not in names), *own)

@@ -1,11 +1,10 @@
 """What is said of a call when it ended: one line, and the series it counts in."""
 
-import logging
-
 import pytest
 
 from gateway.demo_upstream import DemoUpstream
 from tests.journey.conftest import Connect, Start
+from tests.support.gateway import KeptLog
 
 CHAT = b'{"model":"demo","messages":[{"role":"user","content":"one two three"}],"max_tokens":7}'
 MODELS = "models: {demo: {targets: [{upstream: up}]}}\n"
@@ -14,32 +13,21 @@ ALICE = (("Authorization", "Bearer sk-gw-alice-0123456789"),)
 
 
 @pytest.fixture
-def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, object]]:
-    """Return the fields of the access lines, filled as they are written."""
-    caplog.set_level(logging.INFO)
-    logging.getLogger("gateway").propagate = True
-    found: list[dict[str, object]] = []
-
-    class Keep(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            found.append(record.__dict__["fields"])
-
-    access = logging.getLogger("gateway.access")
-    access.setLevel(logging.INFO)
-    access.handlers[:] = [Keep()]
-    return found
+def log() -> KeptLog:
+    """Where the lines of calls go."""
+    return KeptLog()
 
 
 async def test_a_call_is_one_line_and_its_series(
-    demo: DemoUpstream, start: Start, connect: Connect, lines: list[dict[str, object]]
+    demo: DemoUpstream, start: Start, connect: Connect, log: KeptLog
 ) -> None:
     """Who, what, where, how it ended and what it cost; no prompt, no answer, no key."""
-    gateway = await start(demo.url, MODELS + KEYS)
+    gateway = await start(demo.url, MODELS + KEYS, log=log)
     client = await connect(gateway)
     client.request("POST", "/v1/chat/completions", CHAT, (*ALICE, ("x-request-id", "call-1")))
     await client.reply()
 
-    (line,) = lines
+    (line,) = log.lines
     expected = {
         "request_id": "call-1",
         "user": "alice",
@@ -63,15 +51,15 @@ async def test_a_call_is_one_line_and_its_series(
 
 
 async def test_streams_report_their_usage(
-    demo: DemoUpstream, start: Start, connect: Connect, lines: list[dict[str, object]]
+    demo: DemoUpstream, start: Start, connect: Connect, log: KeptLog
 ) -> None:
     """The last chunk's usage is the call's."""
-    client = await connect(await start(demo.url, MODELS))
+    client = await connect(await start(demo.url, MODELS, log=log))
     body = CHAT[:-1] + b',"stream":true,"stream_options":{"include_usage":true}}'
     client.request("POST", "/v1/chat/completions", body)
     await client.reply()
 
-    (line,) = lines
+    (line,) = log.lines
     assert line["output_tokens"]
 
 
@@ -92,18 +80,18 @@ async def test_names_that_clients_make_up_add_no_series(
 
 
 async def test_strangers_fill_no_log(
-    demo: DemoUpstream, start: Start, connect: Connect, lines: list[dict[str, object]]
+    demo: DemoUpstream, start: Start, connect: Connect, log: KeptLog
 ) -> None:
     """Of a flood of wrong keys ten lines a second are written, and the rest are counted in the next."""
-    client = await connect(await start(demo.url, KEYS))
+    client = await connect(await start(demo.url, KEYS, log=log))
     for _ in range(60):
         client.request("POST", "/v1/chat/completions", CHAT)
         await client.reply()
     client.request("POST", "/v1/chat/completions", CHAT, ALICE)
     await client.reply()
 
-    strangers = [line for line in lines if line["user"] is None]
+    strangers = [line for line in log.lines if line["user"] is None]
     assert len(strangers) < 60
-    assert lines[-1]["user"] == "alice"
-    counted = sum(int(str(line.get("lines_not_logged", 0))) for line in lines)
+    assert log.lines[-1]["user"] == "alice"
+    counted = sum(int(str(line.get("lines_not_logged", 0))) for line in log.lines)
     assert len(strangers) + counted == 60

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from gateway.app import App
+from gateway.app import App, CallLog
 from gateway.clock import Clock, SystemClock
 from gateway.config_loader import Loaded, load
 
@@ -34,6 +34,20 @@ class RunningGateway:
         return self.app.base_url
 
 
+class KeptLog:
+    """Keeps the fields of each call's line."""
+
+    def __init__(self) -> None:
+        self.lines: list[Mapping[str, object]] = []
+
+    def configure(self, level: str, style: str) -> None:
+        """Do nothing: nothing is written."""
+
+    def access(self, fields: Mapping[str, object]) -> None:
+        """Keep the line of a call that ended."""
+        self.lines.append(fields)
+
+
 @contextlib.asynccontextmanager
 async def running(
     config: str,
@@ -41,6 +55,7 @@ async def running(
     *,
     environ: Mapping[str, str] | None = None,
     clock: Clock | None = None,
+    log: CallLog | None = None,
 ) -> AsyncIterator[RunningGateway]:
     """Run a gateway under the text of `config`; drained at the end."""
     path = tmp_path / f"config-{next(_numbers)}.yaml"
@@ -49,7 +64,7 @@ async def running(
     def read() -> Loaded:
         return load(path, environ or {})
 
-    app = App(read(), read, clock or SystemClock())
+    app = App(read(), read, clock or SystemClock(), log)
     await app.start()
     parts = urlsplit(app.base_url)
     try:
