@@ -33,8 +33,9 @@ class Prediction(NamedTuple):
 
 # Before anything was seen: other vocabularies are a little smaller, templates much alike.
 _PRIOR = (1.1, 4.0, 1.1, 20.0, 3.0)
-# How far each coefficient may lie from that, as variances.
-_PRIOR_VARIANCE = (0.1, 10.0, 0.25, 1e4, 100.0)
+# How far each coefficient may lie from that: variances, in units of that of one observation's relative error (0.1²).
+_PRIOR_VARIANCE = (10.0, 1e3, 25.0, 1e6, 1e4)
+_MAX_TRACE = 2 * sum(_PRIOR_VARIANCE)
 # What came a hundred observations ago counts a third.
 _FORGETTING = 0.99
 _PRIOR_ERROR = 0.25
@@ -62,12 +63,12 @@ class _Fit:
         error = 1.0 - _dot(self.weights, x)
         self.weights = [w + g * error / spread for w, g in zip(self.weights, gains, strict=True)]
         self.covariance = [
-            [
-                min((cell - gains[row] * gains[column] / spread) / _FORGETTING, 1e4)
-                for column, cell in enumerate(cells)
-            ]
+            [cell - gains[row] * gains[column] / spread for column, cell in enumerate(cells)]
             for row, cells in enumerate(self.covariance)
         ]
+        # Forgetting what no observation refreshes would end in coefficients that mean nothing.
+        if sum([self.covariance[i][i] for i in range(5)]) < _MAX_TRACE:
+            self.covariance = [[cell / _FORGETTING for cell in cells] for cells in self.covariance]
         self.seen += 1
         share = max(1.0 / (self.seen + 1), 1.0 - _FORGETTING)
         self.error_square += share * (error * error - self.error_square)

@@ -89,13 +89,13 @@ class _Layout:
     def _plain(self, message: Object, content: str) -> None:
         role, name = as_text(message.get("role")), as_text(message.get("name"))
         role = "system" if role == "developer" else role
-        if name and self.family.name_replaces_role:
-            role, name = name, ""
         if role in _ROLES and not name:
             self.prompt.add(self.family.message + 1, content)
             return
         self.prompt.exact = self.prompt.exact and role in _ROLES
-        self.prompt.add(self.family.message, f"{role}:{name}" if name else role, content)
+        if name:
+            role = name if self.family.name_replaces_role else f"{role}:{name}"
+        self.prompt.add(self.family.message, role, content)
 
     def _assistant(self, message: Object) -> None:
         calls = [as_object(call) for call in as_list(message.get("tool_calls"))]

@@ -86,7 +86,8 @@ _GPT5_PATCHES = replace(_GPT5, image=Patches(hundredths=120))
 # What a model that nobody knows is counted as: the plainest format.
 UNKNOWN = replace(_MODERN, verified=False)
 
-# Prefix of the model's name -> its family; the longest that fits decides.
+# Prefix of the model's name -> its family; the longest that fits decides. One ends where a word of the name ends;
+# those with a dot at their end are for versions to come.
 FAMILIES = {
     "babbage": _CLASSIC,
     "davinci": _CLASSIC,
@@ -118,7 +119,9 @@ FAMILIES = {
     "gpt-5.4": _GPT5_PATCHES,
     "gpt-5.5": _GPT5_PATCHES,
     "gpt-5.6": _GPT5_PATCHES,
+    "gpt-5.": replace(_GPT5_PATCHES, verified=False),
     "gpt-6": replace(_GPT5_PATCHES, verified=False),
+    "gpt-6.": replace(_GPT5_PATCHES, verified=False),
 }
 _BY_LENGTH = sorted(FAMILIES, key=len, reverse=True)
 
@@ -136,4 +139,5 @@ def family_of(model: str) -> Family:
 
 
 def _fits(name: str, prefix: str) -> bool:
-    return name == prefix or (name.startswith(prefix) and name[len(prefix)] in "-.@")
+    rest = name.removeprefix(prefix)
+    return name.startswith(prefix) and (not rest or rest[0] in "-@" or prefix.endswith("."))

@@ -44,9 +44,7 @@ _HIDDEN = frozenset(
 _PLAIN = frozenset(("enum", "const", "examples"))
 _NAMED = frozenset(("properties", "$defs", "definitions", "patternProperties"))
 # Members that no recorded request shows: how they are written is a guess.
-_GUESSED_IN_TYPES = frozenset(
-    ("const", "anyOf", "oneOf", "allOf", "not", "if", "format", "pattern", "prefixItems")
-)
+_GUESSED_IN_TYPES = frozenset(("const", "allOf", "not", "if", "format", "pattern", "prefixItems"))
 _GUESSED_IN_JSON = frozenset(("allOf", "not", "if", "format", "pattern", "prefixItems", "examples"))
 
 
@@ -92,6 +90,7 @@ class TypeWriter:
         """Return the schemas of which a value may follow any; none where it has just one."""
         options = schema.get("anyOf", schema.get("oneOf"))
         if isinstance(options, list):
+            self.exact = False
             return [self._resolved(option) for option in options]
         if isinstance(kinds := schema.get("type"), list):
             return [{**schema, "type": kind} for kind in kinds if isinstance(kind, str)]

@@ -2,10 +2,9 @@
 
 import base64
 import hashlib
-from collections.abc import Iterator
 
 import pytest
-from tiktoken_ext import openai_public
+from tiktoken_ext import openai_public  # type: ignore[import-untyped]
 
 from gateway.tokens.encodings import PATTERNS, Encoder, load, pack, ranks, unpack
 
@@ -16,7 +15,7 @@ CONSTRUCTORS = {
 
 
 @pytest.fixture
-def expected_hashes(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+def expected_hashes(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Let tiktoken's constructors say which file they want instead of downloading it."""
     hashes: dict[str, str] = {}
 
@@ -25,7 +24,7 @@ def expected_hashes(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]
         return {}
 
     monkeypatch.setattr(openai_public, "load_tiktoken_bpe", note)
-    yield hashes
+    return hashes
 
 
 @pytest.mark.parametrize("name", sorted(PATTERNS))
