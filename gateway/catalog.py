@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -48,6 +48,8 @@ class Catalog:
     # Names that the configuration adds: aliases; globs are not names.
     aliases: tuple[str, ...]
     clock: Clock
+    # Told the names that an upstream lists.
+    on_listed: Callable[[Iterable[str]], None]
     _known: dict[str, _Known] = field(default_factory=dict)
     _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -56,18 +58,13 @@ class Catalog:
         models = self._known.get(upstream, _Known()).models
         return None if models is None else model in models
 
-    def models(self) -> Iterable[str]:
-        """Return every name that is known now."""
-        yield from self.aliases
-        for known in self._known.values():
-            yield from known.models or ()
-
     async def refresh(self, upstreams: Iterable[str], *, max_age_seconds: float) -> None:
         """Ask each upstream whose list is older than that; a failure leaves the old list."""
         async with self._asking:
             now = self.clock.monotonic()
             stale = []
-            for name in upstreams:
+            # Where the clients' own keys go up there is none to ask with.
+            for name in (name for name in upstreams if not self.peers[name].passthrough):
                 known = self._known.setdefault(name, _Known())
                 if known.asked_at is None or now - known.asked_at >= max_age_seconds:
                     known.asked_at = now
@@ -89,10 +86,11 @@ class Catalog:
                 log.warning("upstream %s: its list of models answered %d", name, reply.status)
                 return
             listed = msgspec.json.decode(bytes(body), type=_List).data[:MAX_MODELS]
-        except (UpstreamError, msgspec.DecodeError, _TooLongError) as error:
+        except (UpstreamError, ValueError, _TooLongError) as error:
             log.warning("upstream %s: no list of models: %s", name, type(error).__name__)
             return
         self._known[name].models = {model.id: model for model in listed}
+        self.on_listed(model.id for model in listed)
 
     def listing(self, user: User) -> bytes:
         """Return the JSON list of what `user` may use, in OpenAI's shape."""

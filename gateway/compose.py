@@ -5,7 +5,7 @@ from datetime import UTC, datetime, time
 
 from gateway import config as c
 from gateway.auth import Authenticator, KeyEntry
-from gateway.catalog import Catalog
+from gateway.catalog import FRESH_SECONDS, Catalog
 from gateway.clock import Clock
 from gateway.copying import Copying
 from gateway.deadlines import Deadlines
@@ -39,6 +39,12 @@ class Composer:
         self._clock = clock
         self._deadlines = deadlines
         self._transports: dict[str, tuple[c.Upstream, Transport]] = {}
+        self._catalog: Catalog | None = None
+
+    async def refresh(self) -> None:
+        """Ask the upstreams what they list, where that was not done lately."""
+        if self._catalog is not None:
+            await self._catalog.refresh(self._catalog.peers, max_age_seconds=FRESH_SECONDS)
 
     async def aclose(self) -> None:
         """Close every connection to every upstream."""
@@ -53,7 +59,9 @@ class Composer:
         peers = {upstream.name: self._peer(upstream) for upstream in config.upstreams}
         self._retire(set(peers))
         aliases = tuple(name for name in config.models if not is_glob(name))
-        catalog = Catalog(peers=peers, aliases=aliases, clock=self._clock)
+        catalog = self._catalog = Catalog(
+            peers=peers, aliases=aliases, clock=self._clock, on_listed=self._metrics.model.admit
+        )
         router = Router(
             models=[_model_route(name, model) for name, model in config.models.items()],
             upstreams=[_upstream_route(upstream) for upstream in config.upstreams],

@@ -82,7 +82,11 @@ def test_a_head_is_passed_on_as_it_came() -> None:
 
     assert parser.status == 207
     assert parser.reason == b"Multi \xe9"
-    assert parser.headers == ((b"X-Request-ID", b"a  b"), (b"x-EMPTY", b""), (b"X-Request-ID", b"\xff"))
+    assert parser.headers == (
+        (b"X-Request-ID", b"a  b"),
+        (b"x-EMPTY", b""),
+        (b"X-Request-ID", b"\xff"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -193,7 +197,9 @@ def test_a_body_after_a_reply_that_can_have_none_is_surplus() -> None:
 
 
 @given(cut=st.integers(min_value=0))
-@pytest.mark.parametrize("data", [OK + b"Content-Length: 5\r\n\r\nhello", CHUNKED + b"5\r\nhello\r\n0\r\n\r\n"])
+@pytest.mark.parametrize(
+    "data", [OK + b"Content-Length: 5\r\n\r\nhello", CHUNKED + b"5\r\nhello\r\n0\r\n\r\n"]
+)
 def test_a_delimited_reply_is_cut_at_every_earlier_byte(data: bytes, cut: int) -> None:
     """A connection that ends before the last byte of a length or of the last chunk cuts the reply."""
     parser, _ = parsed(data[: cut % len(data)])
@@ -241,7 +247,9 @@ def test_interim_replies_are_counted() -> None:
         parsed(interim * (MAX_INTERIM_REPLIES + 1) + CHUNKED)
 
 
-@pytest.mark.parametrize("endless", [b"5;" + b"x" * 9, b"0\r\nA: " + b"x" * 9, b"0\r\n" + b"A: b\r\n" * 9])
+@pytest.mark.parametrize(
+    "endless", [b"5;" + b"x" * 9, b"0\r\nA: " + b"x" * 9, b"0\r\n" + b"A: b\r\n" * 9]
+)
 def test_extensions_and_trailers_are_bounded(endless: bytes) -> None:
     """A chunk extension, a trailer field or a row of them that never ends is refused, and not kept."""
     parser, _ = parsed(CHUNKED)
