@@ -74,11 +74,13 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.seen = Seen(cast(asyncio.Transport, transport))
         self._upstream.took(self.seen)
-        if self._upstream.deaf:
-            self.seen.transport.pause_reading()
 
     def data_received(self, data: bytes) -> None:
         self.seen.received += data
+        if self._upstream.deaf:
+            # Not before: uvloop begins to read after `connection_made` whatever that asked for.
+            self.seen.transport.pause_reading()
+            return
         self._waiting += data
         if self._upstream.eager or (end := _request_end(self._waiting)) is not None:
             del self._waiting[: len(self._waiting) if self._upstream.eager else end]
@@ -126,7 +128,7 @@ class _Connection(asyncio.Protocol):
 class RawUpstream:
     """A server that answers the n-th request with the n-th saying, and the last one from then on.
 
-    `eager`: it answers the first bytes of a request, not its end. `deaf`: it reads nothing.
+    `eager`: it answers the first bytes of a request, not its end. `deaf`: it reads once and no more.
     """
 
     def __init__(self, sayings: Sequence[Say], *, eager: bool = False, deaf: bool = False) -> None:

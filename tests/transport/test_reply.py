@@ -22,21 +22,27 @@ class FakeWire:
         self.ended = ""
 
     def due_at(self, when: float) -> None:
+        """Note a deadline."""
         self.due = when
 
     def due_in_idle_seconds(self) -> None:
+        """Note the longest pause."""
         self.due = IDLE_SECONDS
 
     def pause_reading(self) -> None:
+        """Note that nothing is read."""
         self.reading = False
 
     def resume_reading(self) -> None:
+        """Note that it is read on."""
         self.reading = True
 
     def release(self, *, reusable: bool, keepalive_seconds: int | None) -> None:
+        """Note the end of the exchange."""
         self.ended = "reusable" if reusable else "used up"
 
     def abort(self) -> None:
+        """Note the end of the connection."""
         self.ended = "aborted"
 
 
