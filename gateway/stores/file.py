@@ -10,8 +10,8 @@ import json
 import logging
 import math
 import sqlite3
-import threading
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,9 +57,10 @@ class FileStore(MemoryStore):
         super().__init__(clock, max_values_bytes=max_values_bytes)
         self.up = True
         self._dirty: dict[str, Bucket] = {}
-        self._writing = threading.Lock()
+        # One thread, so that writes and the closing come one after the other, also when who waited for
+        # them was cancelled.
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="journal")
         try:
-            # The loop's thread reads now, and one thread after the other writes.
             self._database = sqlite3.connect(
                 path, timeout=0, isolation_level=None, check_same_thread=False
             )
@@ -97,10 +98,13 @@ class FileStore(MemoryStore):
             if key in self._windows
         ]
         try:
-            await asyncio.to_thread(self._write, entries)
+            await asyncio.get_running_loop().run_in_executor(self._writer, self._write, entries)
+        except asyncio.CancelledError:
+            self._dirty = dirty | self._dirty  # it may not have begun
+            raise
         except sqlite3.Error as error:
-            self.errors["journal"] = self.errors.get("journal", 0) + 1
             self._dirty = dirty | self._dirty
+            self.errors["journal"] = self.errors.get("journal", 0) + 1
             if self.up:
                 _log.warning("the store's journal cannot be written: %s", error)
             self.up = False
@@ -111,7 +115,8 @@ class FileStore(MemoryStore):
         """Write what is unwritten, and close the file."""
         await super().aclose()
         await self.flush()
-        self._database.close()
+        await asyncio.get_running_loop().run_in_executor(self._writer, self._database.close)
+        self._writer.shutdown()
 
     def _note(self, charges: Charges) -> None:
         for bucket, _ in charges:
@@ -137,16 +142,15 @@ class FileStore(MemoryStore):
             rows.append(
                 (bucket.key, bucket.kind, bucket.window_seconds, last + ahead + lasts, text)
             )
-        with self._writing:
-            self._database.execute("BEGIN IMMEDIATE")
-            try:
-                self._database.executemany("REPLACE INTO bucket VALUES (?, ?, ?, ?, ?)", rows)
-                self._database.execute("DELETE FROM bucket WHERE due < ?", (wall,))
-                self._database.execute("COMMIT")
-            except sqlite3.Error:
-                with contextlib.suppress(sqlite3.Error):
-                    self._database.execute("ROLLBACK")
-                raise
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            self._database.executemany("REPLACE INTO bucket VALUES (?, ?, ?, ?, ?)", rows)
+            self._database.execute("DELETE FROM bucket WHERE due < ?", (wall,))
+            self._database.execute("COMMIT")
+        except sqlite3.Error:
+            with contextlib.suppress(sqlite3.Error):
+                self._database.execute("ROLLBACK")
+            raise
 
     def _load(self) -> None:
         wall, now = self._clock.time(), self._now()

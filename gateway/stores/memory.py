@@ -93,6 +93,7 @@ class MemoryStore:
         self._clock = clock
         self._now = clock.monotonic
         self._windows: dict[str, Window] = {}
+        self._latest_slots: dict[float, float] = {}
         # By how long a state lasts: the keys, in the order in which they are looked at.
         self._sweeps: dict[Lasts, deque[str]] = {}
         self._timers: dict[Lasts, Timer] = {}
@@ -122,7 +123,7 @@ class MemoryStore:
             if window is None:
                 window = self._open(bucket, now)
             elif width and now // width > window.slot:
-                window.roll(now // width)
+                window.roll(self._slot(width, now))
             if window.booked + window.held + amount > bucket.capacity and amount:
                 fits = False
             touched.append(window)
@@ -151,7 +152,7 @@ class MemoryStore:
                 continue
             width = bucket.slot_seconds
             if width and now // width > window.slot:
-                window.roll(now // width)
+                window.roll(self._slot(width, now))
             if not bucket.holds:
                 if final < amount:
                     window.book(slot, final - amount)
@@ -184,9 +185,17 @@ class MemoryStore:
             timer.cancel()
         self._timers.clear()
 
+    def _slot(self, width: float, now: float) -> float:
+        """Return the number of the present slot: one object for all windows that remember it."""
+        slot = now // width
+        if self._latest_slots.get(width) == slot:
+            return self._latest_slots[width]
+        self._latest_slots[width] = slot
+        return slot
+
     def _open(self, bucket: Bucket, now: float) -> Window:
         width = bucket.slot_seconds
-        window = self._windows[bucket.key] = Window(now // width if width else now)
+        window = self._windows[bucket.key] = Window(self._slot(width, now) if width else now)
         if bucket.window_seconds:  # a lease's state goes with its last hold
             lasts = (bucket.window_seconds, width)
             self._sweeps.setdefault(lasts, deque()).append(bucket.key)

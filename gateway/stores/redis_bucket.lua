@@ -17,22 +17,10 @@ local now = time[1] * 1000000 + time[2]
 local lease = tonumber(ARGV[2])
 local mine_field, ends_field = 'h:' .. ARGV[1], 'e:' .. ARGV[1]
 
-local function numbers(text)
-  local found = {}
-  for word in string.gmatch(text, '%S+') do
-    found[#found + 1] = tonumber(word)
-  end
-  return found
-end
-
-local function field(slot)
-  return string.format('%.0f', slot)
-end
-
-local function fields(first, last)
+local function range(first, last)
   local found = {}
   for slot = first, last do
-    found[#found + 1] = field(slot)
+    found[#found + 1] = slot
   end
   return found
 end
@@ -40,7 +28,7 @@ end
 -- Forget the slots that no longer count.
 local function drop_slots(bucket)
   local oldest = bucket.slot - SLOTS
-  local gone = fields(bucket.first, math.min(bucket.last, oldest - 1))
+  local gone = range(bucket.first, math.min(bucket.last, oldest - 1))
   for _, amount in ipairs(redis.call('HMGET', bucket.key, unpack(gone))) do
     bucket.booked = bucket.booked - (amount or 0)
   end
@@ -51,10 +39,9 @@ end
 
 -- The clock was set back: what was booked counts as booked now, and leaves a window from now.
 local function step_back(bucket)
-  redis.call('HDEL', bucket.key, unpack(fields(bucket.first, bucket.last)))
+  redis.call('HDEL', bucket.key, unpack(range(bucket.first, bucket.last)))
   bucket.first, bucket.last = bucket.slot, bucket.slot
-  redis.call('HSET', bucket.key, 'f', bucket.slot, 's', bucket.slot,
-    field(bucket.slot), bucket.booked)
+  redis.call('HSET', bucket.key, 'f', bucket.slot, 's', bucket.slot, bucket.slot, bucket.booked)
 end
 
 -- Forget what gateways hold that did not renew their leases: they are gone.
@@ -117,7 +104,7 @@ end
 
 -- Book an amount in a slot; the caller writes the bucket.
 local function book(bucket, slot, amount)
-  redis.call('HINCRBY', bucket.key, field(slot), amount)
+  redis.call('HINCRBY', bucket.key, slot, amount)
   bucket.booked = bucket.booked + amount
   bucket.first = math.min(bucket.first or slot, slot)
   bucket.last = math.max(bucket.last or slot, slot)

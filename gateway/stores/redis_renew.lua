@@ -2,9 +2,9 @@
 -- ARGV: this gateway's id, its lease, then for each key "least most".
 
 for i, key in ipairs(KEYS) do
-  local holds = numbers(ARGV[i + 2])
+  local least, most = string.match(ARGV[i + 2], '(%d+) (%d+)')
   local bucket = open(key, 0, LEASE)
-  correct_mine(bucket, holds[1], holds[2])
+  correct_mine(bucket, tonumber(least), tonumber(most))
   if bucket.mine > 0 then
     write_lease(bucket)
     if redis.call('PTTL', key) < lease / 1000 then

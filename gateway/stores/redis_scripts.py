@@ -43,13 +43,13 @@ class Script:
 def take_argument(bucket: Bucket, amount: int, least: int, most: int) -> str:
     """Return one charge for `redis_take.lua`; what this gateway holds is from `least` to `most`."""
     window = math.ceil(bucket.window_seconds * _MICROSECONDS)
-    return f"{amount} {bucket.capacity} {window} {bucket.kind:d} {least} {most}"
+    return f"{amount} {bucket.capacity} {window} {int(bucket.kind)} {least} {most}"
 
 
 def settle_argument(bucket: Bucket, amount: int, final: int, slot: float) -> str:
     """Return one charge for `redis_settle.lua`."""
     window = math.ceil(bucket.window_seconds * _MICROSECONDS)
-    return f"{amount} {final} {slot:.0f} {window} {bucket.kind:d}"
+    return f"{amount} {final} {slot:.0f} {window} {int(bucket.kind)}"
 
 
 def read_decision(store: Store, charges: Charges, reply: object) -> Decision:

@@ -2,11 +2,12 @@
 -- ARGV: this gateway's id, its lease, then for each key "amount final slot window kind".
 
 for i, key in ipairs(KEYS) do
-  local charge = numbers(ARGV[i + 2])
-  local amount, final, slot = charge[1], charge[2], charge[3]
-  local bucket = open(key, charge[4], charge[5])
+  local amount, final, slot, window, kind =
+    string.match(ARGV[i + 2], '(%d+) (%d+) (%d+) (%d+) (%d)')
+  amount, final, slot = tonumber(amount), tonumber(final), tonumber(slot)
+  local bucket = open(key, tonumber(window), tonumber(kind))
   if bucket.kind == COUNT then
-    local booked = tonumber(redis.call('HGET', key, field(slot)) or 0)
+    local booked = tonumber(redis.call('HGET', key, slot) or 0)
     local back = math.min(amount - final, booked)
     if back > 0 then
       book(bucket, slot, -back)

@@ -10,7 +10,7 @@ local function wait(bucket, amount, capacity)
   elseif bucket.width == 0 then
     return need <= bucket.held and IN_FLIGHT or NEVER
   elseif bucket.first then
-    local slots = fields(bucket.first, bucket.last)
+    local slots = range(bucket.first, bucket.last)
     for i, booked in ipairs(redis.call('HMGET', bucket.key, unpack(slots))) do
       need = need - (booked or 0)
       if need <= 0 then
@@ -24,11 +24,12 @@ end
 local buckets, charges = {}, {}
 local refused, longest = 0, 0
 for i, key in ipairs(KEYS) do
-  local charge = numbers(ARGV[i + 2])
-  local amount, capacity, least, most = charge[1], charge[2], charge[5], charge[6]
-  local bucket = open(key, charge[3], charge[4])
+  local amount, capacity, window, kind, least, most =
+    string.match(ARGV[i + 2], '(%d+) (%d+) (%d+) (%d) (%d+) (%d+)')
+  amount, capacity = tonumber(amount), tonumber(capacity)
+  local bucket = open(key, tonumber(window), tonumber(kind))
   if bucket.kind ~= COUNT then
-    correct_mine(bucket, least, most)
+    correct_mine(bucket, tonumber(least), tonumber(most))
   end
   if amount > 0 and bucket.booked + bucket.held + amount > capacity then
     local seconds = wait(bucket, amount, capacity)

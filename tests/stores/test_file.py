@@ -114,6 +114,27 @@ async def test_it_is_written_twice_a_second(tmp_path: Path) -> None:
     await crashed.aclose()
 
 
+async def test_closing_while_it_writes_loses_nothing(tmp_path: Path) -> None:
+    """A writer that is cancelled at any moment, and the file closed right after."""
+    for turns in range(6):
+        clock = FakeClock()
+        store = FileStore(tmp_path / f"j{turns}", clock)
+        task = asyncio.ensure_future(store.run())
+        await asyncio.sleep(0)
+        for _ in range(200):
+            store.settle(await spend(store), [0, 0, 1, 0, 0])
+        clock.advance(0.5)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await store.aclose()
+
+        again = FileStore(tmp_path / f"j{turns}", clock)
+        assert (await used(again))[2] == 200
+        await again.aclose()
+
+
 async def test_a_killed_process_leaves_a_journal_that_opens(tmp_path: Path) -> None:
     """Also in the midst of writing."""
     program = f"""
