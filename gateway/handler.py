@@ -15,6 +15,7 @@ from gateway.clock import Clock
 from gateway.copying import Copying
 from gateway.downstream import Downstream
 from gateway.endpoints import MODEL, MODELS, Endpoint
+from gateway.errors import UnavailableError
 from gateway.headers import upward
 from gateway.intake import Intake
 from gateway.relay import Peer, Relay
@@ -62,7 +63,7 @@ class Handler:
         )
         if endpoint.names_model or call.model is not None or isinstance(call.body, Upload):
             permit_model(user, call.model)  # 403
-        targets = await self._targets(call)  # 404
+        targets = await self._targets(call)  # 404, 503
         answer = await self.relay.open(call, targets, self._upward(call, record), record)  # 50x
         transcript = Transcript.of(call, answer.reply.headers)
         try:
@@ -81,6 +82,12 @@ class Handler:
             await self.catalog.refresh(self.router.names, max_age_seconds=ASK_AGAIN_SECONDS)
             targets = self.router.targets(call.model)
         if not targets:
+            if self.router.undecided(call.model or ""):
+                raise UnavailableError(
+                    "Which upstream has this model is not known yet.",
+                    code="upstream_unavailable",
+                    retry_after_seconds=int(ASK_AGAIN_SECONDS),
+                )
             raise unknown_model(call.model or "")
         return targets
 

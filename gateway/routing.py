@@ -60,6 +60,11 @@ class Router:
         """The upstreams' names."""
         return tuple(upstream.name for upstream in self.upstreams)
 
+    def undecided(self, model: str) -> bool:
+        """Return whether an upstream may have `model` whose list could not be read."""
+        unread = [u for u in self.upstreams if u.models is None and len(self.upstreams) > 1]
+        return any(self.listed(upstream.name, model) is None for upstream in unread)
+
     def targets(self, model: str | None) -> tuple[Target, ...]:
         """Return the targets for `model` in the order in which to ask them; empty: nobody has it.
 
