@@ -114,7 +114,8 @@ class _Copier:
         self._transcript = transcript
         self._record = record
         self._clock = clock
-        self._headers = (*downward(answer.reply.headers), *extra)
+        own_cors = any(name.startswith(b"access-control-") for name, _ in extra)
+        self._headers = (*downward(answer.reply.headers, own_cors=own_cors), *extra)
         self._head_only = head_only
         self._held: list[bytes] | None = None
         self._held_bytes = 0
@@ -191,7 +192,8 @@ class _Copier:
         return self._headers if length is None else (*self._headers, length)
 
     def _check_headers(self) -> None:
-        if self._secret and any(self._secret in value for _, value in self._reply.headers):
+        values = [self._reply.reason, *(value for _, value in self._reply.headers)]
+        if self._secret and any(self._secret in value for value in values):
             raise _leak()
 
     def _check_body(self, body: bytes) -> None:
