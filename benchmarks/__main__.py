@@ -77,11 +77,12 @@ class Run:
             ]
             for target in running:
                 _check(target)
+            # Asked directly, the upstream shows what it costs itself, and what the load generator can do.
             return [
                 self._sample(number, case, target, folder)
                 for number in range(1, self._rounds + 1)
                 for case in cases
-                for target in running
+                for target in (upstream, *running)
             ]
 
     def _sample(self, number: int, case: Case, target: Running, folder: Path) -> Sample:

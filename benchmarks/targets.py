@@ -112,7 +112,7 @@ def _upstream(folder: Path, port: int, _: int) -> list[str]:
     return [str(binary), str(port), str(folder / "reply"), str(folder / "stream")]
 
 
-UPSTREAM = Target(name="upstream", prepare=_upstream)
+UPSTREAM = Target(name="upstream alone", prepare=_upstream)
 
 
 @contextlib.contextmanager

@@ -34,6 +34,8 @@ from gateway.metrics import Metrics
 from gateway.server import DataServer
 from gateway.types import Headers
 
+# How often it is looked whether an upstream's list of models is old; after a reload it is new.
+REFRESH_SECONDS = 30.0
 # The demo's upstream says a word this often, so that a stream is seen to stream.
 DEMO_PACE_MS = 30
 DEMO_BANNER = """
@@ -162,6 +164,12 @@ class App:
         self.metrics.reloads.add(("success",))
         self._took(loaded.config)
         log.info("the configuration was read anew")
+
+    async def run(self) -> None:
+        """Keep what the upstreams list fresh, until cancelled."""
+        while True:
+            await self._composer.refresh()
+            await self._clock.sleep(REFRESH_SECONDS)
 
     async def drain(self) -> None:
         """Stop taking calls, let those in flight end within the grace, cut what is left."""

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -53,6 +53,8 @@ class Catalog:
     # Names that the configuration adds: aliases; globs are not names.
     aliases: tuple[str, ...]
     clock: Clock
+    # Told the names that an upstream lists.
+    on_listed: Callable[[Iterable[str]], None]
     _known: dict[str, _Known] = field(default_factory=dict)
 
     def lists(self, upstream: str, model: str) -> bool | None:
@@ -60,18 +62,14 @@ class Catalog:
         models = self._known.get(upstream, _Known()).models
         return None if models is None else model in models
 
-    def models(self) -> Iterable[str]:
-        """Return every name that is known now."""
-        yield from self.aliases
-        for known in self._known.values():
-            yield from known.models or ()
-
     async def refresh(self, upstreams: Iterable[str], *, max_age_seconds: float) -> None:
         """Ask each upstream whose list is older than that; a failure leaves the old list, for a shorter while.
 
         Whoever needs a list that is being asked for waits for it; a caller that leaves disturbs no other.
         """
-        asking = [self._asking(name, max_age_seconds) for name in upstreams]
+        # Where the clients' own keys go up there is none to ask with.
+        names = [name for name in upstreams if not self.peers[name].passthrough]
+        asking = [self._asking(name, max_age_seconds) for name in names]
         if waiting := [task for task in asking if task is not None]:
             await asyncio.wait(waiting)
 
@@ -108,11 +106,12 @@ class Catalog:
                     known.models = known.models or {}
                 return
             listed = msgspec.json.decode(bytes(body), type=_List).data[:MAX_MODELS]
-        except (UpstreamError, msgspec.DecodeError, _TooLongError) as error:
+        except (UpstreamError, ValueError, _TooLongError) as error:
             log.warning("upstream %s: no list of models: %s", name, type(error).__name__)
             return
         known.models = {model.id: model for model in listed}
         known.answered = True
+        self.on_listed(model.id for model in listed)
 
     def listing(self, user: User) -> bytes:
         """Return the JSON list of what `user` may use, in OpenAI's shape."""

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, time
 
 from gateway import config as c
 from gateway.auth import CREDENTIAL_HEADERS, Authenticator, KeyEntry
-from gateway.catalog import Catalog
+from gateway.catalog import FRESH_SECONDS, Catalog
 from gateway.clock import Clock
 from gateway.copying import Copying
 from gateway.deadlines import Deadlines
@@ -24,7 +24,10 @@ from gateway.types import Target, User
 from gateway.upstreams import Upstream
 from gateway.upstreams.azure import AzureUpstream
 from gateway.upstreams.openai import Base, OpenAIUpstream
+from gateway.validation import Mode
 
+# Whose published schema is the rule, to the letter.
+OPENAI_HOSTS = frozenset({"api.openai.com", "eu.api.openai.com", "us.api.openai.com"})
 # A shorter key could stand in a reply by chance.
 MIN_SECRET_BYTES = 8
 
@@ -39,6 +42,12 @@ class Composer:
         self._clock = clock
         self._deadlines = deadlines
         self._transports: dict[str, tuple[c.Upstream, Transport]] = {}
+        self._catalog: Catalog | None = None
+
+    async def refresh(self) -> None:
+        """Ask the upstreams what they list, where that was not done lately."""
+        if self._catalog is not None:
+            await self._catalog.refresh(self._catalog.peers, max_age_seconds=FRESH_SECONDS)
 
     async def aclose(self) -> None:
         """Close every connection to every upstream."""
@@ -53,7 +62,9 @@ class Composer:
         peers = {upstream.name: self._peer(upstream) for upstream in config.upstreams}
         self._retire(set(peers))
         aliases = tuple(name for name in config.models if not is_glob(name))
-        catalog = Catalog(peers=peers, aliases=aliases, clock=self._clock)
+        catalog = self._catalog = Catalog(
+            peers=peers, aliases=aliases, clock=self._clock, on_listed=self._metrics.model.admit
+        )
         router = Router(
             models=[_model_route(name, model) for name, model in config.models.items()],
             upstreams=[_upstream_route(upstream) for upstream in config.upstreams],
@@ -73,6 +84,7 @@ class Composer:
             router=router,
             catalog=catalog,
             relay=Relay(peers, router, self._metrics, self._clock),
+            checks={upstream.name: _mode(upstream) for upstream in config.upstreams},
             copying=Copying(
                 router,
                 self._clock,
@@ -222,6 +234,14 @@ def _key_entry(key: c.Key) -> KeyEntry:
         expires = datetime.combine(key.expires, time(), UTC).timestamp()
     user = User(name=key.user, group=key.group, models=key.models, endpoints=key.endpoints)
     return KeyEntry(sha256=key.digest, user=user, expires=expires)
+
+
+def _mode(upstream: c.Upstream) -> Mode:
+    """Return how calls are checked: as strictly as OpenAI does itself, or as engines of their own ways need."""
+    if upstream.checks != "auto":
+        return upstream.checks
+    strict = upstream.kind == "azure" or upstream.base_url.host in OPENAI_HOSTS
+    return "strict" if strict else "lenient"
 
 
 def _lists_itself(config: c.Config) -> bool:

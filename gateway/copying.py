@@ -114,8 +114,16 @@ class _Copier:
         self._transcript = transcript
         self._record = record
         self._clock = clock
-        own_cors = any(name.startswith(b"access-control-") for name, _ in extra)
-        self._headers = (*downward(answer.reply.headers, own_cors=own_cors), *extra)
+        # Where the gateway says who may read a reply, and how much is left, the upstream does not.
+        own = tuple(name for name, _ in extra)
+        self._headers = (
+            *downward(
+                answer.reply.headers,
+                own_limits=any(name.startswith(b"x-ratelimit-") for name in own),
+                own_cors=b"access-control-allow-origin" in own,
+            ),
+            *extra,
+        )
         self._head_only = head_only
         self._held: list[bytes] | None = None
         self._held_bytes = 0

@@ -28,6 +28,9 @@ class Gateway(Protocol):
     def reload(self) -> None:
         """Take the newest configuration, or keep the old and say why."""
 
+    async def run(self) -> None:
+        """Do what is to be done beside the calls, until cancelled."""
+
     async def drain(self) -> None:
         """Stop taking calls, let those in flight end within the grace, cut what is left."""
 
@@ -40,9 +43,10 @@ async def live(gateway: Gateway, clock: Clock) -> None:
         loop.add_signal_handler(name, stop.set)
     loop.add_signal_handler(signal.SIGHUP, gateway.reload)
     async with asyncio.TaskGroup() as tasks:
-        watching = tasks.create_task(watch(gateway, clock))
+        beside = [tasks.create_task(watch(gateway, clock)), tasks.create_task(gateway.run())]
         await stop.wait()
-        watching.cancel()
+        for task in beside:
+            task.cancel()
         draining = tasks.create_task(gateway.drain())
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, draining.cancel)

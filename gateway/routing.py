@@ -62,8 +62,8 @@ class Router:
 
     def undecided(self, model: str) -> bool:
         """Return whether an upstream may have `model` whose list could not be read."""
-        unread = [u for u in self.upstreams if u.models is None and len(self.upstreams) > 1]
-        return any(self.listed(upstream.name, model) is None for upstream in unread)
+        by_list = [u.name for u in self.upstreams if u.models is None and not u.passthrough]
+        return any(self.listed(name, model) is None for name in by_list)
 
     def targets(self, model: str | None) -> tuple[Target, ...]:
         """Return the targets for `model` in the order in which to ask them; empty: nobody has it.

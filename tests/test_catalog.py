@@ -76,7 +76,7 @@ def listing(transport: Lists, clock: FakeClock) -> Catalog:
         idle_seconds=1,
         secret=b"",
     )
-    return Catalog(peers={"a": peer}, aliases=(), clock=clock)
+    return Catalog(peers={"a": peer}, aliases=(), clock=clock, on_listed=lambda _: None)
 
 
 def listed(status: int = 200) -> HeldReply:
@@ -121,9 +121,8 @@ async def test_a_list_that_does_not_end_is_given_up() -> None:
     asking = asyncio.create_task(
         listing(lists, clock).refresh(["a"], max_age_seconds=FRESH_SECONDS)
     )
-    while not clock.pending:  # noqa: ASYNC110 - nothing tells
-        await asyncio.sleep(0)
-    clock.advance(10)
-
     async with asyncio.timeout(5):
+        while not clock.pending:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0)
+        clock.advance(10)
         await asking

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+from collections.abc import Sequence
 
 from gateway.errors import UpstreamConnectError, UpstreamConnectTimeoutError
 from gateway.transport.http1 import Connection
@@ -11,41 +12,56 @@ from gateway.transport.http1 import Connection
 async def connect(
     connection: Connection, *, ssl_context: ssl.SSLContext | None, seconds: float
 ) -> None:
-    """Connect to the first address of the origin's name that answers, within `seconds`.
+    """Connect to its origin within `seconds`, its name's resolution and TLS included.
 
-    Each address but the last has an equal share of the time that is left: one that swallows packets leaves some to the
-    others. Without a context TLS is verified by the system's authorities. Cancelling closes what was opened.
-    Raises UpstreamConnectError, UpstreamConnectTimeoutError.
+    Cancelling closes what was opened. Raises UpstreamConnectError, UpstreamConnectTimeoutError.
     """
-    scheme, host, port = connection.origin
+    _, host, port = connection.origin
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
-    tls = (ssl_context or True) if scheme == "https" else None
     try:
-        # Timers of their own: once a connection, not once a request.
+        # Timers of their own, here and below: once a connection, not once a request.
         async with asyncio.timeout_at(end):
             found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            for left in range(len(found), 0, -1):
-                address = found[-left][4]
-                share = (end - loop.time()) / left
-                try:
-                    async with asyncio.timeout(share if left > 1 else None):  # noqa: TID251
-                        await loop.create_connection(
-                            lambda: connection,
-                            str(address[0]),
-                            port,
-                            ssl=tls,
-                            server_hostname=host if tls else None,
-                        )
-                    return
-                except OSError:
-                    # TimeoutError is one. After the last address, or once bytes may have gone, there is no other.
-                    if left == 1 or connection.open:
-                        raise
+            addresses = [str(address[0]) for *_, address in found]
+            await reach(connection, addresses, ssl_context=ssl_context, end=end)
     except TimeoutError:
         raise UpstreamConnectTimeoutError(f"no connection to {host}:{port} in time") from None
     except (OSError, UnicodeError) as error:
         raise UpstreamConnectError(f"no connection to {host}:{port}: {_why(error)}") from None
+
+
+async def reach(
+    connection: Connection,
+    addresses: Sequence[str],
+    *,
+    ssl_context: ssl.SSLContext | None,
+    end: float,
+) -> None:
+    """Connect to the first of `addresses` that answers before `end`, in the loop's time.
+
+    Each but the last has an equal share of what is left: one that swallows packets leaves time for the others.
+    Without a context TLS is verified by the system's authorities. Raises OSError, TimeoutError among them.
+    """
+    scheme, host, port = connection.origin
+    loop = asyncio.get_running_loop()
+    tls = (ssl_context or True) if scheme == "https" else None
+    for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
+        share = (end - loop.time()) / left
+        try:
+            async with asyncio.timeout(share):  # noqa: TID251
+                await loop.create_connection(
+                    lambda: connection,
+                    address,
+                    port,
+                    ssl=tls,
+                    server_hostname=host if tls else None,
+                )
+            return
+        except OSError:
+            # Where it is connected already, only the news of that came too late.
+            if left == 1 or connection.open:
+                raise
 
 
 def _why(error: Exception) -> str:

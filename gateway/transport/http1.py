@@ -9,7 +9,7 @@ import math
 import select
 import socket
 from collections.abc import Callable
-from typing import cast
+from typing import Protocol, cast
 
 from gateway.deadlines import Deadlines
 from gateway.errors import UpstreamCutError, UpstreamTimeoutError
@@ -19,8 +19,20 @@ from gateway.types import Upload, UpstreamRequest
 # The most that one read takes, and so the most that is held of a reply nobody takes yet.
 READ_BYTES = 65_536
 
+# How much of a stalled stream TLS holds: above the first it stops reading, below the second it goes on. Either is more
+# than a record (16 KiB and its rim), of which a part can wait for the rest.
+_TLS_HIGH_BYTES = 65_536
+_TLS_LOW_BYTES = 32_768
+
 # Scheme, host, port.
 Origin = tuple[str, str, int]
+
+
+class _TlsTransport(Protocol):
+    """What a transport under TLS can do beside."""
+
+    def set_read_buffer_limits(self, high: int, low: int) -> None:
+        """Say how much encrypted data is kept while reading is paused."""
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -160,11 +172,21 @@ class Connection(asyncio.BufferedProtocol):
         """End an exchange: back to the pool, or closed."""
         self._reply = None
         self.served += 1
-        if reusable and self._sent and self.open:
+        if reusable and self._wholly_sent():
             self.resume_reading()
             self._on_free(self, keepalive_seconds)
         else:
             self.abort()
+
+    def _wholly_sent(self) -> bool:
+        """Return whether the request has left: a reply may come before its end, which would belong to nothing."""
+        transport = self._transport
+        return (
+            self._sent
+            and transport is not None
+            and not transport.is_closing()
+            and not transport.get_write_buffer_size()
+        )
 
     def abort(self) -> None:
         """Close at once; harmless when repeated."""
@@ -210,6 +232,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport = cast(asyncio.Transport, transport)
         kernel_socket: socket.socket = transport.get_extra_info("socket")
         self._poll.register(kernel_socket.fileno(), select.POLLIN)
+        bound_tls(transport)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
         """Return where to read to: all connections of a pool share it, and none keeps anything in it."""
@@ -250,3 +273,10 @@ class Connection(asyncio.BufferedProtocol):
             in_order = exc is None and self._ended_in_order
             reply.ended(None if in_order else exc or ConnectionResetError("reset"))
         self._on_lost(self)
+
+
+def bound_tls(transport: asyncio.BaseTransport) -> None:
+    """Bound what TLS holds of a stalled stream; do nothing without TLS."""
+    if transport.get_extra_info("sslcontext") is not None:
+        tls = cast(_TlsTransport, transport)
+        tls.set_read_buffer_limits(high=_TLS_HIGH_BYTES, low=_TLS_LOW_BYTES)

@@ -200,3 +200,20 @@ async def test_the_demo_answers_and_says_what_to_try() -> None:
         process.process.send_signal(signal.SIGINT)
 
         assert await process.ended() == 0
+
+
+async def test_listed_models_are_labels(demo: DemoUpstream) -> None:
+    """What the upstream lists is counted by name; what nobody lists is `other`."""
+    async with serving(demo.url) as process:
+        async with asyncio.timeout(HANG_SECONDS):
+            while not demo.requests or demo.requests[0].phase != "done":  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+        _, writer = await stream(process.url, '{"chunks": 1}')
+        writer.close()
+        metrics = b""
+        async with asyncio.timeout(HANG_SECONDS):
+            while b"gateway_requests_total{" not in metrics:
+                metrics = await fetched(process.admin, "/metrics")
+
+    assert demo.requests[0].target == "/v1/models"
+    assert b'model="demo"' in metrics

@@ -2,29 +2,34 @@
 
 import asyncio
 import contextlib
+import os
 import re
 import socket
 import ssl
 import struct
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, cast
 
 HANG_SECONDS = 10.0
 
-# What follows the last piece: the connection ends cleanly, is reset, stays silent, or takes another request.
-Then = Literal["end", "cut", "hang", "keep"]
+# What follows the last piece: the connection ends in order, is reset, ends under TLS without saying so (a bare FIN),
+# stays silent, or takes another request.
+Then = Literal["end", "cut", "truncate", "hang", "keep"]
 
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """What is said to one request: pieces, each on its way before the next is written; then what follows."""
+    """What is said to one request: pieces, each on its way before the next is written; then what follows.
 
-    pieces: tuple[bytes, ...]
+    An event among the pieces is waited for.
+    """
+
+    pieces: tuple[bytes | asyncio.Event, ...]
     then: Then = "keep"
 
 
-def say(*pieces: bytes, then: Then = "keep") -> Say:
+def say(*pieces: bytes | asyncio.Event, then: Then = "keep") -> Say:
     """Return what is said to one request."""
     return Say(pieces, then)
 
@@ -67,11 +72,15 @@ class _Connection(asyncio.Protocol):
         self._speaking: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.seen = Seen(transport)  # type: ignore[arg-type]
+        self.seen = Seen(cast(asyncio.Transport, transport))
         self._upstream.took(self.seen)
 
     def data_received(self, data: bytes) -> None:
         self.seen.received += data
+        if self._upstream.deaf:
+            # Not before: uvloop begins to read after `connection_made` whatever that asked for.
+            self.seen.transport.pause_reading()
+            return
         self._waiting += data
         if self._upstream.eager or (end := _request_end(self._waiting)) is not None:
             del self._waiting[: len(self._waiting) if self._upstream.eager else end]
@@ -83,6 +92,9 @@ class _Connection(asyncio.Protocol):
     async def _speak(self, saying: Say) -> None:
         transport = self.seen.transport
         for piece in saying.pieces:
+            if isinstance(piece, asyncio.Event):
+                await piece.wait()
+                continue
             await self._room.wait()
             if transport.is_closing():
                 return
@@ -95,6 +107,8 @@ class _Connection(asyncio.Protocol):
             transport.close()
         elif saying.then == "cut":
             _reset(transport)
+        elif saying.then == "truncate":
+            _truncate(transport)
 
     def pause_writing(self) -> None:
         self._upstream.stalled += 1
@@ -114,13 +128,14 @@ class _Connection(asyncio.Protocol):
 class RawUpstream:
     """A server that answers the n-th request with the n-th saying, and the last one from then on.
 
-    `eager`: it answers the first bytes of a request, not its end.
+    `eager`: it answers the first bytes of a request, not its end. `deaf`: it reads once and no more.
     """
 
-    def __init__(self, sayings: Sequence[Say], *, eager: bool = False) -> None:
+    def __init__(self, sayings: Sequence[Say], *, eager: bool = False, deaf: bool = False) -> None:
         self._sayings = list(sayings)
         self._said = 0
         self.eager = eager
+        self.deaf = deaf
         self.connections: list[Seen] = []
         # Set when a request is whole, when everything of a saying is written, when a connection is made.
         self.asked = asyncio.Event()
@@ -156,10 +171,13 @@ class RawUpstream:
 
 @contextlib.asynccontextmanager
 async def raw_upstream(
-    *sayings: Say, eager: bool = False, tls: ssl.SSLContext | None = None
+    *sayings: Say,
+    eager: bool = False,
+    deaf: bool = False,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[RawUpstream]:
     """Run a scripted upstream at a free port."""
-    upstream = RawUpstream(sayings, eager=eager)
+    upstream = RawUpstream(sayings, eager=eager, deaf=deaf)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: _Connection(upstream), "127.0.0.1", 0, ssl=tls)
     upstream.port = server.sockets[0].getsockname()[1]
@@ -178,6 +196,12 @@ def _reset(transport: asyncio.Transport) -> None:
         socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
     )
     transport.abort()
+
+
+def _truncate(transport: asyncio.Transport) -> None:
+    """End the TCP connection below TLS, which is not told."""
+    with socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno())) as below:
+        below.shutdown(socket.SHUT_WR)
 
 
 def _request_end(data: bytearray) -> int | None:

@@ -1,13 +1,21 @@
 """A pool in front of a scripted upstream."""
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
 
 import pytest
+import trustme
 
 from gateway.clock import Clock, SystemClock
 from gateway.deadlines import Deadlines
+from gateway.transport import Transport
 from gateway.transport.pool import Pool
 from gateway.types import Headers, Upload, UpstreamRequest
+from tests.support.raw_upstream import HANG_SECONDS
+
+T = TypeVar("T")
 
 MakePool = Callable[..., Pool]
 
@@ -55,9 +63,45 @@ def request(
     )
 
 
-async def asked(pool: Pool, wanted: UpstreamRequest, seconds: float = 5.0) -> tuple[int, bytes]:
+async def asked(
+    transport: Transport, wanted: UpstreamRequest, seconds: float = 5.0
+) -> tuple[int, bytes]:
     """Ask and return the reply's status and whole body."""
-    reply = await pool.open(wanted, first_byte_seconds=seconds)
+    reply = await transport.open(wanted, first_byte_seconds=seconds)
     body = bytearray()
     await reply.copy(body.extend)
     return reply.status, bytes(body)
+
+
+async def soon(event: Awaitable[T]) -> T:
+    """Await what must come, and fail instead of hanging where it does not."""
+    async with asyncio.timeout(HANG_SECONDS):
+        return await event
+
+
+async def turns(number: int = 20) -> None:
+    """Let the loop turn, so that what can happen by itself has happened."""
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    """Return a private certificate authority."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def server_tls(authority: trustme.CA) -> ssl.SSLContext:
+    """Return the TLS of a server at 127.0.0.1 that the authority vouches for."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return context
+
+
+@pytest.fixture
+def client_tls(authority: trustme.CA) -> ssl.SSLContext:
+    """Return the TLS of a client that trusts the authority."""
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return context

@@ -1,18 +1,14 @@
 """One connection to an upstream: strict framing, nothing held, nothing left behind."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
 from gateway.errors import (
-    UpstreamCutError,
     UpstreamError,
     UpstreamProtocolError,
     UpstreamTimeoutError,
 )
-from gateway.transport.framing import request_head
-from gateway.types import Upload
 from tests.support.clock import FakeClock
 from tests.support.raw_upstream import STREAM_HEAD, Say, chunked, raw_upstream, say, whole
 from tests.transport.conftest import MakePool, asked, request
@@ -121,25 +117,6 @@ async def test_what_is_written(make_pool: MakePool) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("headers", "target"),
-    [
-        (((b"X", b"a\r\nInjected: 1"),), "/"),
-        (((b"X\r\nInjected", b"1"),), "/"),
-        (((b"X", b"a\nb"),), "/"),
-        (((b"X", b"a\0"),), "/"),
-        ((), "/ HTTP/1.1\r\nInjected: 1\r\n\r\n"),
-        ((), "/a b"),
-    ],
-)
-def test_nothing_breaks_out_of_its_line(
-    headers: tuple[tuple[bytes, bytes], ...], target: str
-) -> None:
-    """A line end or NUL in a field or the target is refused before a byte is sent."""
-    with pytest.raises(ValueError, match=r"\w"):
-        request_head(request(1, target=target, headers=headers), b"host")
-
-
 async def test_the_head_has_one_deadline(make_pool: MakePool) -> None:
     """A head that drips, or interim replies without end, do not put it off."""
     clock = FakeClock()
@@ -222,66 +199,3 @@ async def test_a_paused_reply_holds_little(make_pool: MakePool) -> None:
 
     assert seen[0] <= 131_072
     assert sum(seen) == len(piece) * 200
-
-
-async def pieces(*parts: bytes, error: Exception | None = None) -> AsyncIterator[bytes]:
-    for part in parts:
-        yield part
-    if error is not None:
-        raise error
-
-
-async def test_uploads(make_pool: MakePool) -> None:
-    """A body that is streamed up goes with its length, or in chunks where it has none."""
-    async with raw_upstream(say(whole(b"ok"))) as upstream:
-        pool = make_pool()
-        await asked(
-            pool, request(upstream.port, Upload(pieces=pieces(b"ab", b"c"), length_bytes=3))
-        )
-        await asked(
-            pool, request(upstream.port, Upload(pieces=pieces(b"ab", b"c"), length_bytes=None))
-        )
-
-    counted, chunks = (bytes(connection.received) for connection in upstream.connections)
-    assert counted.endswith(b"Content-Length: 3\r\n\r\nabc")
-    assert chunks.endswith(b"Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n")
-
-
-@pytest.mark.parametrize("parts", [(b"ab",), (b"ab", b"cd")])
-async def test_uploads_of_another_length_are_given_up(
-    make_pool: MakePool, parts: tuple[bytes, ...]
-) -> None:
-    """An upload shorter or longer than it announced is never finished."""
-    async with raw_upstream(say(then="hang")) as upstream:
-        upload = Upload(pieces=pieces(*parts), length_bytes=3)
-        with pytest.raises(UpstreamCutError):
-            await make_pool().open(request(upstream.port, upload), first_byte_seconds=5)
-        await upstream.connections[0].left.wait()
-
-
-async def test_an_upload_that_fails_never_looks_whole(make_pool: MakePool) -> None:
-    """What the client's side raises comes out, and the upstream sees a connection that broke."""
-    async with raw_upstream(say(then="hang")) as upstream:
-        upload = Upload(pieces=pieces(b"ab", error=KeyError("left")), length_bytes=None)
-        with pytest.raises(KeyError):
-            await make_pool().open(request(upstream.port, upload), first_byte_seconds=5)
-        await upstream.connections[0].left.wait()
-
-    assert not upstream.connections[0].received.endswith(b"0\r\n\r\n")
-
-
-async def test_an_early_reply_is_taken_and_the_connection_ended(make_pool: MakePool) -> None:
-    """An upstream may refuse an upload before it is whole; its connection is not used again."""
-    pool = make_pool()
-
-    async def endless() -> AsyncIterator[bytes]:
-        while True:
-            yield b"x" * 65_536
-            await asyncio.sleep(0)
-
-    refused = whole(b"too large", status=b"413 Payload Too Large")
-    async with raw_upstream(say(refused, then="hang"), eager=True) as upstream:
-        upload = Upload(pieces=endless(), length_bytes=None)
-        assert await asked(pool, request(upstream.port, upload)) == (413, b"too large")
-        await upstream.connections[0].left.wait()
-    assert repr(pool) == "<Pool [0 active, 0 idle, 0 waiting]>"

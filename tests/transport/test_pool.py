@@ -1,21 +1,19 @@
 """Connections are used again while they are good, never beyond their number, and never left behind."""
 
 import asyncio
-import ssl
+import socket
 
 import pytest
-import trustme
 
 from gateway.errors import (
     UpstreamConnectError,
-    UpstreamConnectTimeoutError,
     UpstreamCutError,
     UpstreamTimeoutError,
 )
 from gateway.transport.pool import KEEPALIVE_SECONDS
 from tests.support.clock import FakeClock
 from tests.support.raw_upstream import STREAM_HEAD, chunked, raw_upstream, say, whole
-from tests.transport.conftest import MakePool, asked, request
+from tests.transport.conftest import MakePool, asked, request, soon, turns
 
 EMPTY = "<Pool [0 active, 0 idle, 0 waiting]>"
 
@@ -189,55 +187,6 @@ async def test_a_place_given_to_one_who_left_goes_to_the_next(make_pool: MakePoo
             assert await second == (200, b"ok")
 
 
-async def test_nobody_there(make_pool: MakePool) -> None:
-    """A refused connection and a name that does not exist are told apart from everything else."""
-    async with raw_upstream(say()) as gone:
-        port = gone.port
-    pool = make_pool()
-    with pytest.raises(UpstreamConnectError):
-        await asked(pool, request(port))
-    with pytest.raises(UpstreamConnectError):
-        await asked(pool, request(port, host="no-such-host.invalid"))
-
-    assert repr(pool) == EMPTY
-
-
-async def test_connecting_has_a_deadline(make_pool: MakePool) -> None:
-    """A server that accepts and never says hello is given up."""
-    async with raw_upstream(say(then="hang")) as upstream:
-        context = ssl.create_default_context()
-        with pytest.raises(UpstreamConnectTimeoutError):
-            await asked(
-                make_pool(ssl_context=context, connect_seconds=0.1),
-                request(upstream.port, scheme="https"),
-            )
-
-
-async def test_tls_is_verified(make_pool: MakePool) -> None:
-    """A certificate of a known authority for the right name passes; others do not."""
-    authority = trustme.CA()
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(server)
-    wrong = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("other.example").configure_cert(wrong)
-    trusting = ssl.create_default_context()
-    authority.configure_trust(trusting)
-
-    async with raw_upstream(say(STREAM_HEAD + chunked(b"ok")), tls=server) as upstream:
-        pool = make_pool(ssl_context=trusting)
-        assert await asked(pool, request(upstream.port, scheme="https")) == (200, b"ok")
-        assert await asked(pool, request(upstream.port, scheme="https")) == (200, b"ok")
-        assert len(upstream.connections) == 1
-        with pytest.raises(UpstreamConnectError):
-            await asked(
-                make_pool(ssl_context=ssl.create_default_context()),
-                request(upstream.port, scheme="https"),
-            )
-    async with raw_upstream(say(whole(b"ok")), tls=wrong) as upstream:
-        with pytest.raises(UpstreamConnectError):
-            await asked(make_pool(ssl_context=trusting), request(upstream.port, scheme="https"))
-
-
 async def test_retiring_lets_replies_end(make_pool: MakePool) -> None:
     """A retired pool closes what is idle at once and what is busy when its reply is whole."""
     pool = make_pool()
@@ -250,3 +199,182 @@ async def test_retiring_lets_replies_end(make_pool: MakePool) -> None:
 
     assert bytes(got) == b"ok"
     assert repr(pool) == EMPTY
+
+
+async def test_closing_ends_everything(make_pool: MakePool) -> None:
+    """A closed pool cuts its replies, closes what is idle, and lets nobody wait for a place."""
+    pool = make_pool(max_connections=1)
+    async with raw_upstream(say(STREAM_HEAD, then="hang")) as upstream:
+        busy = await pool.open(request(upstream.port), first_byte_seconds=5)
+        copying = asyncio.ensure_future(busy.copy(lambda data: None))
+        waiting = asyncio.ensure_future(asked(pool, request(upstream.port)))
+        await turns()
+        await pool.aclose()
+
+        with pytest.raises(UpstreamCutError):
+            await soon(copying)
+        with pytest.raises(UpstreamConnectError):
+            await soon(waiting)
+        await soon(upstream.connections[0].left.wait())
+
+    assert repr(pool) == EMPTY
+
+
+async def test_bytes_that_lie_there_before_a_request_are_no_reply_to_it(
+    make_pool: MakePool,
+) -> None:
+    """What came on an idle connection, and the loop has not read yet, is never the next caller's answer."""
+    pool = make_pool()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        asking = asyncio.ensure_future(asked(pool, request(port)))
+        loop = asyncio.get_running_loop()
+        listener.setblocking(False)
+        peer, _ = await soon(loop.sock_accept(listener))
+        with peer:
+            await soon(loop.sock_recv(peer, 65_536))
+            peer.sendall(whole(b"mine"))
+            assert await soon(asking) == (200, b"mine")
+            assert repr(pool) == "<Pool [0 active, 1 idle, 0 waiting]>"
+
+            # Sent in the same turn of the loop in which the next request begins.
+            peer.sendall(whole(b"stolen"))
+            asking = asyncio.ensure_future(asked(pool, request(port)))
+            fresh, _ = await soon(loop.sock_accept(listener))
+            with fresh:
+                await soon(loop.sock_recv(fresh, 65_536))
+                fresh.sendall(whole(b"mine too"))
+                assert await soon(asking) == (200, b"mine too")
+
+
+async def test_a_connection_that_its_server_closed_is_not_tried(make_pool: MakePool) -> None:
+    """A server that closes an idle connection costs the next request neither a failure nor its one retry."""
+    pool = make_pool()
+    async with raw_upstream(say(whole(b"ok"), then="end"), say(whole(b"ok"))) as upstream:
+        await asked(pool, request(upstream.port))
+        await soon(upstream.connections[0].left.wait())
+        await upstream.until(lambda: repr(pool) == EMPTY)
+        assert await asked(pool, request(upstream.port)) == (200, b"ok")
+
+    assert upstream.requests == 2
+
+
+async def test_the_newest_idle_connection_is_used_first(make_pool: MakePool) -> None:
+    """The least likely to be stale is used, so that those which are not needed end."""
+    pool = make_pool()
+    gate = asyncio.Event()
+    async with raw_upstream(say(gate, whole(b"a")), say(whole(b"b"))) as upstream:
+        first = asyncio.ensure_future(asked(pool, request(upstream.port)))
+        await soon(upstream.asked.wait())
+        await asked(pool, request(upstream.port))
+        gate.set()
+        await soon(first)
+        assert repr(pool) == "<Pool [0 active, 2 idle, 0 waiting]>"
+        await asked(pool, request(upstream.port))
+
+    assert [connection.requests for connection in upstream.connections] == [2, 1]
+
+
+async def test_a_connection_serves_its_own_origin_only(make_pool: MakePool) -> None:
+    """One to another host or port is not used, and makes room where there is none."""
+    pool = make_pool(max_connections=1)
+    async with raw_upstream(say(whole(b"a"))) as one, raw_upstream(say(whole(b"b"))) as other:
+        assert await asked(pool, request(one.port)) == (200, b"a")
+        assert await asked(pool, request(other.port)) == (200, b"b")
+        assert repr(pool) == "<Pool [0 active, 1 idle, 0 waiting]>"
+        assert await asked(pool, request(one.port)) == (200, b"a")
+
+
+@pytest.mark.parametrize(
+    ("hint", "still_idle_after", "closed_after"),
+    [(b"timeout=5", 3.9, 0.2), (b"timeout=3600", 59.9, 0.2)],
+)
+async def test_how_long_the_server_waits_is_believed(
+    make_pool: MakePool, hint: bytes, still_idle_after: float, closed_after: float
+) -> None:
+    """A connection is closed a second before its server says it would, and after a minute at the latest."""
+    clock = FakeClock()
+    pool = make_pool(clock)
+    async with raw_upstream(say(whole(b"ok", b"Keep-Alive: " + hint))) as upstream:
+        await asked(pool, request(upstream.port))
+        clock.advance(still_idle_after)
+        assert repr(pool) == "<Pool [0 active, 1 idle, 0 waiting]>"
+        clock.advance(closed_after)
+        assert repr(pool) == EMPTY
+
+
+async def test_a_server_that_hardly_waits_is_not_kept(make_pool: MakePool) -> None:
+    """A connection that its server is about to close is not pooled."""
+    pool = make_pool()
+    async with raw_upstream(say(whole(b"ok", b"Keep-Alive: timeout=1"))) as upstream:
+        await asked(pool, request(upstream.port))
+        assert repr(pool) == EMPTY
+
+
+async def test_the_reply_to_head_leaves_its_connection_good(make_pool: MakePool) -> None:
+    """A length that tells of a body which HEAD does not get is no reason to close."""
+    pool = make_pool()
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"
+    async with raw_upstream(say(head), say(whole(b"ok"))) as upstream:
+        assert await asked(pool, request(upstream.port, b"", method="HEAD")) == (200, b"")
+        assert await asked(pool, request(upstream.port)) == (200, b"ok")
+
+    assert len(upstream.connections) == 1
+
+
+async def test_a_stale_connection_is_no_second_chance_for_the_slow(make_pool: MakePool) -> None:
+    """A pooled connection on which no reply comes in time is a timeout, and nothing is sent again."""
+    clock = FakeClock()
+    pool = make_pool(clock)
+    async with raw_upstream(say(whole(b"ok")), say(then="hang")) as upstream:
+        await asked(pool, request(upstream.port))
+        asking = asyncio.ensure_future(asked(pool, request(upstream.port), seconds=10))
+        await upstream.until(lambda: upstream.requests == 2)
+        clock.advance(10.1)
+
+        with pytest.raises(UpstreamTimeoutError):
+            await soon(asking)
+
+    assert upstream.requests == 2
+
+
+async def test_who_waits_comes_before_who_arrives(make_pool: MakePool) -> None:
+    """A connection that becomes free goes to the one that waits longest, used again, not to a newcomer."""
+    pool = make_pool(max_connections=1)
+    gate = asyncio.Event()
+    order: list[str] = []
+    async with raw_upstream(say(gate, whole(b"ok")), say(whole(b"ok"))) as upstream:
+
+        async def ask(name: str) -> None:
+            await asked(pool, request(upstream.port))
+            order.append(name)
+            if name == "first":
+                newcomers.append(asyncio.ensure_future(ask("newcomer")))
+
+        newcomers: list[asyncio.Future[None]] = []
+        asking = [asyncio.ensure_future(ask(name)) for name in ("first", "second", "third")]
+        await soon(upstream.asked.wait())
+        assert repr(pool) == "<Pool [1 active, 0 idle, 2 waiting]>"
+        gate.set()
+        await soon(asyncio.gather(*asking))
+        await soon(asyncio.gather(*newcomers))
+
+    assert order == ["first", "second", "third", "newcomer"]
+    assert len(upstream.connections) == 1
+    assert repr(pool) == "<Pool [0 active, 1 idle, 0 waiting]>"
+
+
+async def test_places_are_never_lost(make_pool: MakePool) -> None:
+    """However callers come and leave, afterwards every place is free and the next caller is served."""
+    pool = make_pool(max_connections=3)
+    async with raw_upstream(say(whole(b"ok"))) as upstream:
+        for leaving_after in range(12):
+            asking = [asyncio.ensure_future(asked(pool, request(upstream.port))) for _ in range(8)]
+            await turns(leaving_after)
+            for leaver in asking[::2]:
+                leaver.cancel()
+            results = await soon(asyncio.gather(*asking, return_exceptions=True))
+            assert all(result == (200, b"ok") for result in results[1::2])
+        await upstream.until(lambda: "0 active" in repr(pool) and "0 waiting" in repr(pool))
+
+        assert await soon(asked(pool, request(upstream.port))) == (200, b"ok")
