@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 from gateway import config as c
 from gateway.accounting import Accountant, Context
-from gateway.auth import Authenticator, KeyEntry
+from gateway.auth import CREDENTIAL_HEADERS, Authenticator, KeyEntry
 from gateway.catalog import FRESH_SECONDS, Catalog, is_glob
 from gateway.clock import Clock
 from gateway.copying import Copying
@@ -177,7 +177,7 @@ class Composer:
             if known is not None:
                 known[1].retire()
             self._transports[upstream.name] = known = (upstream, self._transport(upstream))
-        key = upstream.api_key.reveal() if upstream.api_key is not None else ""
+        key = _key(upstream)
         return Peer(
             upstream=_upstream(upstream),
             transport=known[1],
@@ -211,6 +211,16 @@ class Composer:
             max_connections=upstream.max_connections,
             deadlines=self._deadlines,
         )
+
+
+def _key(upstream: c.Upstream) -> str:
+    """Return the key that goes up, wherever it is configured; empty: none."""
+    if upstream.api_key is not None:
+        return upstream.api_key.reveal()
+    for name, value in upstream.headers.items():
+        if name.lower().encode() in CREDENTIAL_HEADERS:
+            return value.reveal().rpartition(" ")[2]
+    return ""
 
 
 def _ssl_context(upstream: c.Upstream) -> ssl.SSLContext | None:

@@ -17,6 +17,7 @@ from gateway.copying import Copying
 from gateway.downstream import Downstream
 from gateway.endpoints import MODEL, MODELS, Endpoint
 from gateway.endpoints.rules import RULES
+from gateway.errors import UnavailableError
 from gateway.headers import upward
 from gateway.intake import Intake
 from gateway.limits import Limiter
@@ -71,7 +72,7 @@ class Handler:
         )
         if endpoint.names_model or call.model is not None or isinstance(call.body, Upload):
             permit_model(user, call.model)  # 403
-        targets = await self._targets(call)  # 404
+        targets = await self._targets(call)  # 404, 503
         if endpoint.kind is not None:
             check(call.payload, RULES[endpoint.kind], self.checks[targets[0].upstream])  # 400
         counted = await self.accountant.count(  # 400, context_length_exceeded
@@ -112,6 +113,12 @@ class Handler:
             await self.catalog.refresh(self.router.names, max_age_seconds=ASK_AGAIN_SECONDS)
             targets = self.router.targets(call.model)
         if not targets:
+            if self.router.undecided(call.model or ""):
+                raise UnavailableError(
+                    "Which upstream has this model is not known yet.",
+                    code="upstream_unavailable",
+                    retry_after_seconds=int(ASK_AGAIN_SECONDS),
+                )
             raise unknown_model(call.model or "")
         return targets
 
