@@ -63,7 +63,9 @@ def request(
     )
 
 
-async def asked(transport: Transport, wanted: UpstreamRequest, seconds: float = 5.0) -> tuple[int, bytes]:
+async def asked(
+    transport: Transport, wanted: UpstreamRequest, seconds: float = 5.0
+) -> tuple[int, bytes]:
     """Ask and return the reply's status and whole body."""
     reply = await transport.open(wanted, first_byte_seconds=seconds)
     body = bytearray()
