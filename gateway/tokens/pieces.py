@@ -6,7 +6,7 @@ megabyte (blanks, one letter, emoji) is slow at best. No match of either encodin
 
 import re
 
-MAX_PIECE_CHARACTERS = 32 * 1024
+MAX_PIECE_CHARACTERS = 16 * 1024
 # How far back from the end of a piece a border is looked for: first near, then further.
 _WINDOWS_CHARACTERS = (256, 4096, MAX_PIECE_CHARACTERS // 2)
 

@@ -53,11 +53,11 @@ async def test_large_requests_leave_the_loop() -> None:
     small = await counter.count("chat", chat("word " * 100), "gpt-4o")
     assert (small.tokens, desk.calls) == (108, 0)
     large = await counter.count("chat", chat("word " * (INLINE_CHARACTERS // 5 + 1)), "gpt-4o")
-    assert (large.tokens, large.certainty, desk.calls) == (3285, "exact", 1)
+    assert (large.tokens, large.certainty, desk.calls) == (1647, "exact", 1)
     await counter.count("chat", {"messages": [{}] * 1000}, "gpt-4o")
     assert desk.calls == 2
     assert await counter.count_texts(["a b c", "d"], "gpt-4o") == 4
-    assert await counter.count_texts(["word " * INLINE_CHARACTERS], "gpt-4o") == 16385
+    assert await counter.count_texts(["word " * INLINE_CHARACTERS], "gpt-4o") == 8193
     assert desk.calls == 3
 
 

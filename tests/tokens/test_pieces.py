@@ -137,5 +137,5 @@ def test_prose_is_cut_at_borders() -> None:
     pieces, clean = cut(text)
 
     assert clean
-    assert len(pieces) == 7
+    assert len(pieces) == 14
     assert cut("short") == (["short"], True)
