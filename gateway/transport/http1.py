@@ -232,9 +232,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport = cast(asyncio.Transport, transport)
         kernel_socket: socket.socket = transport.get_extra_info("socket")
         self._poll.register(kernel_socket.fileno(), select.POLLIN)
-        if transport.get_extra_info("sslcontext") is not None:
-            tls = cast(_TlsTransport, transport)
-            tls.set_read_buffer_limits(high=_TLS_HIGH_BYTES, low=_TLS_LOW_BYTES)
+        bound_tls(transport)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
         """Return where to read to: all connections of a pool share it, and none keeps anything in it."""
@@ -275,3 +273,10 @@ class Connection(asyncio.BufferedProtocol):
             in_order = exc is None and self._ended_in_order
             reply.ended(None if in_order else exc or ConnectionResetError("reset"))
         self._on_lost(self)
+
+
+def bound_tls(transport: asyncio.BaseTransport) -> None:
+    """Bound what TLS holds of a stalled stream; do nothing without TLS."""
+    if transport.get_extra_info("sslcontext") is not None:
+        tls = cast(_TlsTransport, transport)
+        tls.set_read_buffer_limits(high=_TLS_HIGH_BYTES, low=_TLS_LOW_BYTES)

@@ -10,6 +10,7 @@ import trustme
 
 from gateway.clock import Clock, SystemClock
 from gateway.deadlines import Deadlines
+from gateway.transport import Transport
 from gateway.transport.pool import Pool
 from gateway.types import Headers, Upload, UpstreamRequest
 from tests.support.raw_upstream import HANG_SECONDS
@@ -62,9 +63,11 @@ def request(
     )
 
 
-async def asked(pool: Pool, wanted: UpstreamRequest, seconds: float = 5.0) -> tuple[int, bytes]:
+async def asked(
+    transport: Transport, wanted: UpstreamRequest, seconds: float = 5.0
+) -> tuple[int, bytes]:
     """Ask and return the reply's status and whole body."""
-    reply = await pool.open(wanted, first_byte_seconds=seconds)
+    reply = await transport.open(wanted, first_byte_seconds=seconds)
     body = bytearray()
     await reply.copy(body.extend)
     return reply.status, bytes(body)
