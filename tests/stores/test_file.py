@@ -5,6 +5,7 @@ import logging
 import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,23 @@ async def test_what_was_used_leaves_when_it_would_have(tmp_path: Path) -> None:
     await again.aclose()
 
 
+async def test_slots_of_another_clock_are_rounded_to_the_safe_side(tmp_path: Path) -> None:
+    """What came late in its slot is counted for the whole window after a restart too."""
+    store = FileStore(tmp_path / "j", clock := FakeClock())
+    clock.advance(0.875)
+    store.settle(await spend(store), [1, 30, 300, 0, 1])
+    await store.aclose()
+    later = FakeClock(start=clock.monotonic() - 5_000.25)
+    later.step(5_000.25)
+    again = FileStore(tmp_path / "j", later)
+
+    later.advance(59.75)
+    assert (await used(again))[1] == 30
+    later.advance(2)
+    assert (await used(again))[1] == 0
+    await again.aclose()
+
+
 async def test_a_wall_clock_set_back_frees_nothing_early(tmp_path: Path) -> None:
     """What lies in the future counts as used now."""
     clock = FakeClock()
@@ -133,6 +151,25 @@ async def test_closing_while_it_writes_loses_nothing(tmp_path: Path) -> None:
         again = FileStore(tmp_path / f"j{turns}", clock)
         assert (await used(again))[2] == 200
         await again.aclose()
+
+
+async def test_a_write_that_is_cancelled_before_it_begins_is_made_up_for(tmp_path: Path) -> None:
+    """A slow disk, and a stop while the next write waits for it."""
+    clock = FakeClock()
+    store = FileStore(tmp_path / "j", clock)
+    store.settle(await spend(store), [1, 1, 1, 0, 1])
+    slow = threading.Event()
+    store._writer.submit(slow.wait)
+    task = asyncio.ensure_future(store.flush())
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    slow.set()
+    await store.aclose()
+
+    again = FileStore(tmp_path / "j", clock)
+    assert (await used(again))[:3] == [1, 1, 1]
+    await again.aclose()
 
 
 async def test_a_killed_process_leaves_a_journal_that_opens(tmp_path: Path) -> None:

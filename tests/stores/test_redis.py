@@ -11,7 +11,7 @@ from gateway.clock import SystemClock
 from gateway.errors import StoreError
 from gateway.stores import SLOTS, Bucket, Decision, Kind
 from gateway.stores.redis import RedisStore
-from gateway.stores.redis_client import RedisAddress, RedisConnection, connect
+from gateway.stores.redis_client import RedisAddress, RedisConnection, connect, encode
 from tests.stores.conftest import next_prefix
 from tests.support.redis_server import RedisServer
 from tests.support.running_store import HANG_SECONDS, running
@@ -45,8 +45,10 @@ async def raw(server: RedisServer) -> AsyncIterator[RedisConnection]:
     connection = await connect(
         RedisAddress.from_url(server.tcp_url), SystemClock(), timeout_seconds=5, connect_seconds=5
     )
-    yield connection
-    connection.close()
+    try:
+        yield connection
+    finally:
+        connection.close()
 
 
 async def until(check: Callable[[], Awaitable[bool]]) -> None:
@@ -266,6 +268,25 @@ async def test_settlements_wait_for_the_connection(redis_server: RedisServer) ->
 
         await until(lambda: asyncio.sleep(0, store.up))
         assert (await store.take([(bucket, 0), (PLACES, 3)])).used == [123, 3]
+
+
+async def test_a_take_that_is_cancelled_as_it_is_answered(redis_server: RedisServer) -> None:
+    """The answer is there and its caller will never see it: what it granted is given back."""
+    async with gateway(redis_server, next_prefix()) as store:
+        task = asyncio.ensure_future(store.take([(PLACES, 3), (TOKENS, 100)]))
+        await asyncio.sleep(0)
+        connection = store._connection
+        assert connection is not None
+
+        def cancel(reply: object) -> None:
+            task.cancel()
+
+        # Answered right after the take, in the same piece of data.
+        connection.send(encode("PING"), cancel)
+        await asyncio.gather(task, return_exceptions=True)
+
+        assert task.cancelled()
+        assert await fits(store, (PLACES, 3), (TOKENS, 100))
 
 
 async def test_without_a_connection_everything_fails_at_once(redis_server: RedisServer) -> None:
