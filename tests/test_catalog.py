@@ -76,7 +76,7 @@ def listing(transport: Lists, clock: FakeClock) -> Catalog:
         idle_seconds=1,
         secret=b"",
     )
-    return Catalog(peers={"a": peer}, aliases=(), clock=clock, on_listed=lambda _: None)
+    return Catalog(peers={"a": peer}, serves={}, aliases=(), clock=clock, on_listed=lambda _: None)
 
 
 def listed(status: int = 200) -> HeldReply:
