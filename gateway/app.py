@@ -176,15 +176,17 @@ class App:
         self._not_ready = "draining"
         if self._listener is not None:
             self._listener.close()
-        self._server.close_idle()
+        self._server.drain()
         log.info("stopping: %d calls in flight may end", self._meter.in_flight)
         try:
-            await wait_until(
-                lambda: not self._meter.in_flight, self.config.server.shutdown_grace, self._clock
-            )
+            await wait_until(self._all_told, self.config.server.shutdown_grace, self._clock)
         finally:
             self._server.abort_all()
             await self._close()
+
+    def _all_told(self) -> bool:
+        """Return whether every call has ended and its client has taken the reply."""
+        return not self._meter.in_flight and not any(self._server.held_bytes())
 
     async def _close(self) -> None:
         if self._listener is not None:
@@ -206,6 +208,8 @@ class App:
         self.metrics.reload_at.set((), self._clock.time())
         self.metrics.user.admit(key.user for key in config.auth.keys)
         self.metrics.model.admit(name for name in config.models if not is_glob(name))
+        targets = [target for model in config.models.values() for target in model.targets]
+        self.metrics.model.admit(target.model for target in targets if target.model is not None)
 
     def _check_restart(self, config: c.Config) -> None:
         for section in ("server", "admin"):
@@ -219,14 +223,15 @@ class App:
 
     def _healthz(self, request: web.BaseRequest) -> web.StreamResponse:
         body = b"draining\n" if self._not_ready else b"ok\n"
+        stays = request.keep_alive and not self._not_ready
         fields: Headers = (
             (b"content-type", b"text/plain"),
             (b"content-length", b"%d" % len(body)),
-            *((b"connection", b"close") for _ in range(not request.keep_alive)),
+            *((b"connection", b"close") for _ in range(not stays)),
         )
         head = head_bytes(503 if self._not_ready else 200, fields)
         data = head if request.method == "HEAD" else head + body
-        return RawReply(request, data, keep_alive=request.keep_alive)
+        return RawReply(request, data, keep_alive=stays)
 
     def _request_id_header(self) -> Headers:
         name = self._ids.new()

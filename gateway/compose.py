@@ -24,7 +24,10 @@ from gateway.types import Target, User
 from gateway.upstreams import Upstream
 from gateway.upstreams.azure import AzureUpstream
 from gateway.upstreams.openai import Base, OpenAIUpstream
+from gateway.validation import Mode
 
+# Whose published schema is the rule, to the letter.
+OPENAI_HOSTS = frozenset({"api.openai.com", "eu.api.openai.com", "us.api.openai.com"})
 # A shorter key could stand in a reply by chance.
 MIN_SECRET_BYTES = 8
 
@@ -68,7 +71,7 @@ class Composer:
             clock=self._clock,
             listed=catalog.lists,
         )
-        self._metrics.upstream_up.read = router.up
+        self._metrics.show_health(router.up)
         server = config.server
         handler = Handler(
             auth=_authenticator(config, self._clock),
@@ -81,6 +84,7 @@ class Composer:
             router=router,
             catalog=catalog,
             relay=Relay(peers, router, self._metrics, self._clock),
+            checks={upstream.name: _mode(upstream) for upstream in config.upstreams},
             copying=Copying(
                 router,
                 self._clock,
@@ -198,6 +202,7 @@ def _upstream_route(upstream: c.Upstream) -> UpstreamRoute:
     return UpstreamRoute(
         name=upstream.name,
         models=upstream.models,
+        passthrough=upstream.auth == "passthrough",
         cooldown_after=upstream.cooldown.after,
         cooldown_seconds=upstream.cooldown.for_,
     )
@@ -219,6 +224,14 @@ def _key_entry(key: c.Key) -> KeyEntry:
         expires = datetime.combine(key.expires, time(), UTC).timestamp()
     user = User(name=key.user, group=key.group, models=key.models, endpoints=key.endpoints)
     return KeyEntry(sha256=key.digest, user=user, expires=expires)
+
+
+def _mode(upstream: c.Upstream) -> Mode:
+    """Return how calls are checked: as strictly as OpenAI does itself, or as engines of their own ways need."""
+    if upstream.checks != "auto":
+        return upstream.checks
+    strict = upstream.kind == "azure" or upstream.base_url.host in OPENAI_HOSTS
+    return "strict" if strict else "lenient"
 
 
 def _lists_itself(config: c.Config) -> bool:

@@ -100,6 +100,11 @@ class Door:
         if self._meter.in_flight > self._max_in_flight:
             self._meter.metrics.shed.add(("max_in_flight",))
             raise UnavailableError("The gateway has too many calls in flight.", code="overloaded")
+        if _is_ambiguous(request):
+            down.keep_alive = False
+            raise InvalidRequestError(
+                "The request's framing can be read in two ways.", code="invalid_http"
+            )
         host, target = _host_and_target(request)
         self._guard.check_host(host)
         cors = self._guard.check_origin(
@@ -109,7 +114,9 @@ class Door:
         endpoint = find(target.partition("?")[0], self._base_url)
         self._meter.routed(record, endpoint.path)
         if request.method == "OPTIONS" and cors:
-            wanted = request.headers.get("access-control-request-headers", "").encode("latin-1")
+            wanted = request.headers.get("access-control-request-headers", "").encode(
+                "utf-8", "surrogateescape"
+            )
             send(down, record, self._clock, 204, Guard.preflight(wanted), b"")
             return
         _check_method(endpoint, request)
@@ -139,6 +146,16 @@ class Door:
             started=self._clock.monotonic(),
         )
         return record, loops
+
+
+def _is_ambiguous(request: web.BaseRequest) -> bool:
+    """Return whether others could read the message in another way than our parser did (RFC 9112, 2.3 and 6.1)."""
+    if request.version not in ((1, 0), (1, 1)):
+        return True
+    codings = request.headers.getall("transfer-encoding", ())
+    return bool(codings) and (
+        request.version < (1, 1) or [coding.lower() for coding in codings] != ["chunked"]
+    )
 
 
 def _host_and_target(request: web.BaseRequest) -> tuple[str | None, str]:

@@ -103,6 +103,10 @@ class Flow(Protocol):
     on_resume: Callable[[], None] | None
     writing_paused: bool
 
+    @property
+    def draining(self) -> bool:
+        """Whether no further call is to come."""
+
 
 class Downstream:
     """One call's client: read the body once, then write a reply once."""
@@ -303,8 +307,15 @@ class Downstream:
         """Return what aiohttp needs to end the call."""
         return RawReply(self._request, keep_alive=self.keep_alive)
 
+    def closes(self) -> bool:
+        """Settle, when a reply's head is written, whether the connection ends with it; say so."""
+        # What is still to come of the body is not waited for.
+        if not self.body_whole or self._flow.draining:
+            self.keep_alive = False
+        return not self.keep_alive
+
     def _connection(self) -> Headers:
-        if not self.keep_alive:
+        if self.closes():
             return ((b"connection", b"close"),)
         return ((b"connection", b"keep-alive"),) if self.http10 else ()
 

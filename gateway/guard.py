@@ -48,14 +48,13 @@ class Guard:
             if fetch_site in ("cross-site", "same-site"):
                 raise _refused()
             return ()
-        if origin in self._origins or "*" in self._origins:
+        if origin in self._origins:
             return (
                 (b"access-control-allow-origin", origin.encode("latin-1")),
                 (b"access-control-expose-headers", b"*"),
                 (b"vary", b"Origin"),
             )
-        parts = urlsplit(origin) if origin != "null" else None
-        if parts is None or not host or parts.netloc.lower() != host.lower():
+        if not host or _authority(origin) != host.lower():
             raise _refused()
         return ()
 
@@ -73,6 +72,13 @@ def _refused() -> PermissionDeniedError:
     return PermissionDeniedError(
         "This origin is not among server.cors_origins.", code="origin_not_allowed"
     )
+
+
+def _authority(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc.lower() or None
+    except ValueError:
+        return None
 
 
 def _hostname(host: str) -> str:

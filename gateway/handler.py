@@ -3,7 +3,7 @@
 `Handler.journey` is the whole of it in order; what each step means lives in the part that it names.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -15,13 +15,15 @@ from gateway.clock import Clock
 from gateway.copying import Copying
 from gateway.downstream import Downstream
 from gateway.endpoints import MODEL, MODELS, Endpoint
+from gateway.endpoints.rules import RULES
 from gateway.headers import upward
 from gateway.intake import Intake
 from gateway.relay import Peer, Relay
 from gateway.replies import own_fields, send
 from gateway.routing import Router
 from gateway.transcript import Transcript
-from gateway.types import Call, Headers, Record, Target, User
+from gateway.types import Call, Headers, Record, Target, Upload, User
+from gateway.validation import Mode, check
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +36,8 @@ class Handler:
     catalog: Catalog
     relay: Relay
     copying: Copying
+    # How calls to each upstream are checked.
+    checks: Mapping[str, Mode]
     clock: Clock
     end_user_header: bytes | None
     # A sole upstream that takes everything lists its models itself.
@@ -60,9 +64,11 @@ class Handler:
         call = record.call = await self.intake.read(  # 400, 408, 413, 415
             endpoint, request, target, key, down, record
         )
-        if endpoint.names_model or call.model is not None:
+        if endpoint.names_model or call.model is not None or isinstance(call.body, Upload):
             permit_model(user, call.model)  # 403
         targets = await self._targets(call)  # 404
+        if endpoint.kind is not None:
+            check(call.payload, RULES[endpoint.kind], self.checks[targets[0].upstream])  # 400
         answer = await self.relay.open(call, targets, self._upward(call, record), record)  # 50x
         transcript = Transcript.of(call, answer.reply.headers)
         try:

@@ -128,7 +128,9 @@ def _text(stamp: str, level: str, message: str, fields: Fields) -> str:
 
 def _plain(value: object) -> str:
     text = _escaped(str(value))
-    return f'"{text}"' if " " in text or not text else text
+    if text and not any(sign in text for sign in ' "='):
+        return text
+    return '"' + text.replace('"', '\\"') + '"'
 
 
 def _escaped(text: str) -> str:

@@ -240,6 +240,18 @@ class Metrics:
         registry.register(self)
         return registry
 
+    def show_health(self, up: Callable[[], Mapping[Labels, float]]) -> None:
+        """Expose what `up` says of upstreams and models; of those that share a label, the worst."""
+
+        def bounded() -> Mapping[Labels, float]:
+            shown: dict[Labels, float] = {}
+            for (upstream, model), value in up().items():
+                labels = (upstream, self.model(model) if model else "")
+                shown[labels] = min(value, shown.get(labels, value))
+            return shown
+
+        self.upstream_up.read = bounded
+
     # What the relay counts as it goes.
 
     def upstream_asked(self, upstream: str, status: str) -> None:

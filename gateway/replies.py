@@ -42,7 +42,7 @@ def tell(down: Downstream, record: Record, clock: Clock, error: GatewayError) ->
         down.cut()
         return
     record.status = error.status
-    if not down.body_whole or record.method == "CONNECT":
+    if record.method == "CONNECT":
         down.keep_alive = False
-    head, body = error_reply(error, own_fields(record, (), clock), close=not down.keep_alive)
+    head, body = error_reply(error, own_fields(record, (), clock), close=down.closes())
     down.send(head if record.method == "HEAD" else head + body)

@@ -31,6 +31,8 @@ class UpstreamRoute:
     name: str
     # Globs; None: what it lists.
     models: tuple[str, ...] | None = None
+    # The client's own key goes up to it.
+    passthrough: bool = False
     cooldown_after: int = 5
     cooldown_seconds: float = 15.0
 
@@ -62,7 +64,7 @@ class Router:
         """Return the targets for `model` in the order in which to ask them; empty: nobody has it.
 
         A call without a model goes to the first upstream. Targets that cool down come last, so that one is
-        always tried.
+        always tried. No fallback takes the client's own key to an upstream that the call was not meant for.
         """
         if model is None:
             return (Target(upstream=self.upstreams[0].name),)
@@ -71,7 +73,8 @@ class Router:
             found += self._of_name(name)
         if len(found) < 2:
             return tuple(found)
-        distinct = tuple(dict.fromkeys(found))
+        foreign = {u.name for u in self.upstreams if u.passthrough} - {found[0].upstream}
+        distinct = [t for t in dict.fromkeys(found) if t.upstream not in foreign]
         now = self.clock.monotonic()
         cool = [target for target in distinct if self._cooling(target, now)]
         return (*(target for target in distinct if target not in cool), *cool)
@@ -102,7 +105,8 @@ class Router:
         now = self.clock.monotonic()
         return {
             (upstream, model or ""): float(health.cool_until <= now)
-            for (upstream, model), health in self._health.items()
+            # Copied at once: it is read in a thread of its own.
+            for (upstream, model), health in list(self._health.items())
         }
 
     def _cooling(self, target: Target, now: float) -> bool:

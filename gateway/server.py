@@ -16,7 +16,7 @@ from aiohttp.http_exceptions import LineTooLong
 
 from gateway.deadlines import Deadline, Deadlines
 from gateway.downstream import BadFramingError, RawReply, error_reply
-from gateway.errors import GatewayError, InternalError, InvalidRequestError
+from gateway.errors import GatewayError, InvalidRequestError
 from gateway.types import Headers
 
 MAX_LINE_BYTES = 65_536
@@ -50,8 +50,13 @@ class ClientConnection(web.RequestHandler):
 
     @property
     def idle(self) -> bool:
-        """Whether no call is in progress."""
-        return self._body is None
+        """Whether no call is in progress, or about to be."""
+        return self._body is None and not self._messages
+
+    @property
+    def draining(self) -> bool:
+        """Whether no further call is to come."""
+        return self._server.draining
 
     def begin(self, body: StreamReader) -> None:
         """Note that a request's head is whole and its call begins."""
@@ -69,7 +74,7 @@ class ClientConnection(web.RequestHandler):
         super().data_received(data)
         # No request can follow a body that is not over: what is queued now is a parser's error. aiohttp would
         # tell the reader of the body nothing.
-        if body is not None and not body.is_eof() and getattr(self, "_messages", None):
+        if body is not None and not body.is_eof() and self._messages:
             body.set_exception(BadFramingError())
 
     def eof_received(self) -> None:
@@ -98,13 +103,18 @@ class ClientConnection(web.RequestHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """End a call."""
+        """End a call; its reply is taken, but for what fits a connection's buffer, before another one begins."""
         try:
-            return await super().finish_response(request, resp, start_time)
+            ended = await super().finish_response(request, resp, start_time)
+            await self._taken()
+            return ended
         finally:
             self._body = None
             self.on_pause = self.on_resume = None
-            self._watch_last_bytes(bool(resp.keep_alive))
+            if not resp.keep_alive:
+                self._watch_last_bytes()
+            if self._server.draining:
+                self.close()
             if self._more_seen:
                 self._more_seen = False
                 self._watch_head()
@@ -116,11 +126,13 @@ class ClientConnection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what the parser could not read, or what escaped from a handler, in OpenAI's shape."""
-        error: GatewayError
+        """Answer what the parser could not read in OpenAI's shape; cut what escaped from a handler."""
         if status >= 500:
-            error = InternalError()
-        elif isinstance(exc, LineTooLong) or "many" in (message or ""):
+            # Failures are told before they get here: this one may have come after a reply.
+            if self.transport is not None:
+                self.transport.abort()
+            return RawReply(request)
+        if isinstance(exc, LineTooLong) or "many" in (message or ""):
             error = InvalidRequestError(
                 "The request's header fields are too large.", code="headers_too_large", status=431
             )
@@ -131,15 +143,27 @@ class ClientConnection(web.RequestHandler):
         return self._server.refuse(request, error)
 
     def force_close(self) -> None:
-        """Close at once."""
+        """Close, once the client has taken what is written."""
         self._drop_head_deadline()
+        self._watch_last_bytes()
         super().force_close()
 
-    def _watch_last_bytes(self, keep_alive: bool) -> None:
+    async def _taken(self) -> None:
+        transport = self.transport
+        if transport is None or not self.writing_paused:
+            return
+        deadline = self._server.deadlines.watch(self._server.keepalive_seconds, transport.abort)
+        try:
+            await self._drain_helper()
+        finally:
+            deadline.drop()
+
+    def _watch_last_bytes(self) -> None:
         # Closing waits for the client to take what is written: one that never does would hold the socket for ever.
         transport = self.transport
-        if not keep_alive and transport is not None and transport.get_write_buffer_size():
-            self._server.deadlines.watch(self._server.keepalive_seconds, transport.abort)
+        if transport is None or transport.is_closing() or not transport.get_write_buffer_size():
+            return
+        self._server.deadlines.watch(self._server.keepalive_seconds, transport.abort)
 
     def _watch_head(self) -> None:
         self._head_deadline = self._server.deadlines.watch(
@@ -153,13 +177,13 @@ class ClientConnection(web.RequestHandler):
 
     def _head_too_slow(self) -> None:
         self._head_deadline = None
-        if self.transport is None or not self.idle:
+        # The rest of a refused body is no head.
+        if self.transport is None or not self.idle or not self._keepalive:
             return
         error = InvalidRequestError(
             "The request's head did not arrive in time.", code="request_timeout", status=408
         )
-        head, body = error_reply(error, self._server.error_headers(), close=True)
-        self.transport.write(head + body)
+        self.transport.write(self._server.refusal(error))
         self.force_close()
 
 
@@ -180,7 +204,8 @@ class DataServer(web.Server):
         self.deadlines = deadlines
         self.header_seconds = header_seconds
         self.keepalive_seconds = keepalive_seconds
-        self.error_headers = error_headers
+        self.draining = False
+        self._error_headers = error_headers
         self._on_parser_error = on_parser_error
 
     def __call__(self) -> ClientConnection:
@@ -200,17 +225,20 @@ class DataServer(web.Server):
 
     def refuse(self, request: web.BaseRequest, error: GatewayError) -> web.StreamResponse:
         """Answer a request that never became a call."""
-        self._on_parser_error(error)
-        head, body = error_reply(error, self.error_headers(), close=True)
-        return RawReply(request, head + body)
+        return RawReply(request, self.refusal(error))
 
-    def close_idle(self) -> None:
-        """Close the connections on which no call is in progress, and the others after their call."""
+    def refusal(self, error: GatewayError) -> bytes:
+        """Count a request that never became a call; return what its client is told."""
+        self._on_parser_error(error)
+        head, body = error_reply(error, self._error_headers(), close=True)
+        return head + body
+
+    def drain(self) -> None:
+        """Close the connections on which no call is in progress, and from now on the others after their call."""
+        self.draining = True
         for connection in self.connections:
             if isinstance(connection, ClientConnection) and connection.idle:
                 connection.force_close()
-            else:
-                connection.close()
 
     def held_bytes(self) -> list[int]:
         """Return the size of what waits to be taken by each client, in bytes."""

@@ -21,7 +21,7 @@ PACKAGE = ROOT / "gateway"
 FOUNDATION = {"types", "errors", "clock", "deadlines"}
 
 # Files of these names belong to one part, as those of a folder do.
-FOLDED = {"config_": "config", "limit_": "limits"}
+FOLDED = {"config_": "config", "limit_": "limits", "validation_": "validation"}
 
 # Part -> the parts that it may import beside the foundation; within a part everything may be imported.
 # Policies know neither sockets nor the configuration, nor one another.
@@ -69,13 +69,13 @@ ARROWS = {
     "replies": "downstream",
     # The journey of one call, and the door before it.
     "handler": "auth cache catalog copying downstream endpoints headers intake limits relay replies routing tokens "
-    "transcript",
+    "transcript validation",
     "door": "downstream endpoints guard handler metering replies",
     # What can be configured, and how it is read.
     "config": "",
     # The composition root: parts are made here and nowhere else.
     "compose": "auth cache catalog config copying door guard handler intake limits metering relay routing stores "
-    "tokens transport upstreams",
+    "tokens transport upstreams validation",
     "lifecycle": "",
     "app": "admin compose config demo_upstream door downstream lifecycle logs metering metrics server",
     # A small real upstream, and the command line.

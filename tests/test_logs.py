@@ -47,6 +47,13 @@ def test_text_lines_are_for_people() -> None:
     assert line.endswith('info    call status=200 path="a b"')
 
 
+def test_a_value_cannot_pose_as_other_fields() -> None:
+    """In the text style a value with quotes or equal signs in it stays one value."""
+    (line,) = written("text", ("call", {"model": 'x" user=root', "status": 404}))
+
+    assert line.endswith('model="x\\" user=root" status=404')
+
+
 def test_a_closed_stream_costs_lines_alone() -> None:
     """Logging to a closed stderr drops lines and stops nothing."""
     stream = io.StringIO()

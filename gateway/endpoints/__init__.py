@@ -82,7 +82,7 @@ def find(path: str, base_url: str) -> Endpoint:
     """Return what the raw path (no query) means; the method is the caller's to check.
 
     Raises NotFoundError with a hint at `base_url`; InvalidRequestError for a path that two readers could read in
-    two ways: dot segments, doubled slashes, backslashes, controls, a known path in percent-encoding.
+    two ways: dot segments, doubled slashes, fragments, backslashes, controls, a known path in percent-encoding.
     """
     exact = _EXACT.get(path)
     if exact is not None:
@@ -122,6 +122,7 @@ def _ambiguous(path: str, plain: str) -> bool:
         or any(ord(c) < 0x20 or ord(c) == 0x7F for c in plain)
         or "//" in path
         or ";" in path
+        or "#" in path
     )
 
 

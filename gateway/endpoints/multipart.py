@@ -15,23 +15,36 @@ PEEK_BYTES = 65_536
 MAX_PART_HEAD_BYTES = 8_192
 MAX_VALUE_BYTES = 512
 
-_BOUNDARY = re.compile(r'boundary=(?:"([^"]{1,70})"|([^\s;",]{1,70}))', re.IGNORECASE)
-_NAME = re.compile(rb'\bname=(?:"([^"]*)"|([^\s;"]+))', re.IGNORECASE)
+# RFC 2046, 5.1.1.
+_BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{1,70}")
+_PARAMETER = re.compile(rb'\s*;\s*([^\s;="]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^\s;"]+)')
+_DISPOSITION = re.compile(rb"form-data(?:%b)*\s*;?" % _PARAMETER.pattern, re.IGNORECASE)
 
 
 def boundary_of(content_type: str | None) -> bytes | None:
-    """Return the boundary of a multipart body, None where it is none."""
-    if not (content_type or "").lower().startswith("multipart/form-data"):
+    """Return the boundary of a multipart body, None where it has none.
+
+    Raises InvalidRequestError where others could find another one.
+    """
+    kind, *parameters = (content_type or "").split(";")
+    if not kind.strip().lower().startswith("multipart/form-data"):
         return None
-    found = _BOUNDARY.search(content_type or "")
-    return (found.group(1) or found.group(2)).encode("latin-1") if found else None
+    pairs = [parameter.partition("=") for parameter in parameters]
+    found = [(name, value.strip()) for name, _, value in pairs if "boundary" in name.lower()]
+    if not found:
+        return None
+    (name, value), *more = found
+    boundary = value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value
+    if more or name.strip().lower() != "boundary" or not _BOUNDARY.fullmatch(boundary):
+        raise _ambiguous()
+    return boundary.encode("ascii")
 
 
 class ModelField:
     """Reads a multipart body piece by piece and notes every value of its `model` field.
 
-    `seen` holds the values in order; a second, different one makes the body ambiguous: servers differ in which
-    they take.
+    `seen` holds the values in order; a second, different one makes the body ambiguous, as does a part whose name
+    is not written plainly: servers differ in which they take.
     """
 
     def __init__(self, boundary: bytes) -> None:
@@ -40,6 +53,7 @@ class ModelField:
         self._tail = b"\r\n"
         self._state = self._skip
         self.seen: list[str] = []
+        self.ambiguous = False
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes; never raises."""
@@ -54,19 +68,28 @@ class ModelField:
             self._tail = self._tail[-(len(self._delimiter) - 1) :]
             return False
         self._tail = self._tail[at + len(self._delimiter) :]
-        self._state = self._head
+        self._state = self._line_end
+        return True
+
+    def _line_end(self) -> bool:
+        """Read what stands behind a delimiter: a line end, else it ended the form or was none."""
+        rest = self._tail.lstrip(b" \t")
+        if len(rest) < 2 and len(self._tail) <= MAX_PART_HEAD_BYTES:
+            return False
+        self.ambiguous |= rest.startswith(b"\n")
+        self._state = self._head if rest.startswith(b"\r\n") else self._skip
+        self._tail = rest
         return True
 
     def _head(self) -> bool:
         """Read a part's header fields."""
         end = self._tail.find(b"\r\n\r\n")
-        if end < 0:
-            if len(self._tail) <= MAX_PART_HEAD_BYTES:
-                return False
-            self._state = self._skip
-            return True
-        head, self._tail = self._tail[:end], self._tail[end + 2 :]
-        self._state = self._value if _field_name(head) == b"model" else self._skip
+        if end < 0 and len(self._tail) <= MAX_PART_HEAD_BYTES:
+            return False
+        name = _field_name(self._tail[2:end]) if end >= 0 else None
+        self.ambiguous |= name is None
+        self._tail = self._tail[max(0, end) + 2 :]
+        self._state = self._value if name == b"model" else self._skip
         return True
 
     def _value(self) -> bool:
@@ -113,6 +136,8 @@ async def _whole(
 
 
 def _check_single(field: ModelField) -> None:
+    if field.ambiguous:
+        raise _ambiguous()
     if len(set(field.seen)) > 1:
         raise InvalidRequestError(
             "The upload names more than one model.", code="invalid_value", param="model"
@@ -120,8 +145,19 @@ def _check_single(field: ModelField) -> None:
 
 
 def _field_name(head: bytes) -> bytes | None:
-    for line in head.split(b"\r\n"):
-        if line.lower().startswith(b"content-disposition:"):
-            found = _NAME.search(line)
-            return (found.group(1) or found.group(2)) if found else None
-    return None
+    """Return a part's name, None where its head does not say it plainly, and once."""
+    lines = head.split(b"\r\n")
+    if any(b"\r" in line or b"\n" in line or line[:1] in b" \t" for line in lines):
+        return None
+    fields = [line.partition(b":") for line in lines]
+    found = [value for name, _, value in fields if name.strip().lower() == b"content-disposition"]
+    if len(found) != 1 or not _DISPOSITION.fullmatch(found[0].strip()):
+        return None
+    parameters = [(key.lower(), value) for key, value in _PARAMETER.findall(found[0])]
+    names = [value.strip(b'"') for key, value in parameters if key in (b"name", b"name*")]
+    plain = len(names) == 1 and b"\\" not in names[0] and b"name*" not in dict(parameters)
+    return names[0] if plain else None
+
+
+def _ambiguous() -> InvalidRequestError:
+    return InvalidRequestError("The form can be read in more than one way.", code="invalid_value")

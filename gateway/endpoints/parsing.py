@@ -6,6 +6,9 @@ from gateway.endpoints import Endpoint
 from gateway.errors import InvalidRequestError
 from gateway.types import Call
 
+# OpenAI's names are far shorter; ours are remembered and logged.
+MAX_MODEL_CHARACTERS = 512
+
 
 def parse(
     call: Call,
@@ -16,7 +19,7 @@ def parse(
 ) -> Call:
     """Return `call` with a judged JSON body and what it says; `plain`: the body without its content coding.
 
-    Raises InvalidRequestError where `model` is missing or no name.
+    Raises InvalidRequestError where `model` is missing, too long or no name.
     """
     return Call(
         endpoint=call.endpoint,
@@ -32,13 +35,27 @@ def parse(
         n=_count(payload.get("n")) or 1,
         max_output_tokens=_max_output_tokens(payload),
         end_user=_end_user(payload),
-        repeatable=call.repeatable or payload.get("store") is False,
+        repeatable=_repeatable(call, endpoint, payload),
     )
+
+
+def _repeatable(call: Call, endpoint: Endpoint, payload: Mapping[str, object]) -> bool:
+    """Return whether a second call would store nothing twice: responses are stored unless told not to."""
+    if endpoint.kind == "responses":
+        return payload.get("store") is False
+    return call.repeatable and payload.get("store") is not True
 
 
 def _model(payload: Mapping[str, object], *, required: bool) -> str | None:
     model = payload.get("model")
     if isinstance(model, str) and model:
+        if len(model) > MAX_MODEL_CHARACTERS:
+            raise InvalidRequestError(
+                f"Invalid 'model': string too long. Expected a string with maximum length"
+                f" {MAX_MODEL_CHARACTERS}, but got a string with length {len(model)} instead.",
+                code="string_above_max_length",
+                param="model",
+            )
         return model
     if "model" not in payload:
         if not required:

@@ -94,6 +94,50 @@ async def test_a_key_may_use_its_models(demo: DemoUpstream, start: Start, connec
     assert (await client.reply()).status == 404
 
 
+@pytest.mark.parametrize(
+    ("boundary", "fields"),
+    [
+        ("x-boundary=b; boundary=c", (b'form-data; name="model"',)),
+        ("boundary=b; boundary=c", (b'form-data; name="model"',)),
+        ("boundary=b", (b'form-data; x="name=a"; name="model"',)),
+        ("boundary=b", (b'form-data; name="a"; name="model"',)),
+        ("boundary=b", (b"form-data; name=\"a\"; name*=utf-8''model",)),
+        ("boundary=b", (b'form-data; name="mod\\el"',)),
+        ("boundary=b", (b'form-data; name="a"\r\n ; name="model"',)),
+        ("boundary=b", (b'form-data; name="a"', b'form-data; name="model"')),
+        ("boundary=b", (b'form-data; name="model"\r\nX: ' + b"x" * 9_000,)),
+        ("boundary=b", (b'form-data; name="a"\nContent-Disposition: form-data; name="model"',)),
+    ],
+)
+async def test_a_form_hides_no_model(
+    demo: DemoUpstream, start: Start, connect: Connect, boundary: str, fields: tuple[bytes, ...]
+) -> None:
+    """A second model that another reader of the form might find, beside one that is allowed, is refused."""
+    client = await connect(await start(demo.url, AUTH))
+    head = b"\r\n".join(b"Content-Disposition: " + field for field in fields)
+    body = (
+        b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\ndemo\r\n'
+        b"--b\r\n" + head + b"\r\n\r\nwhisper-1\r\n--b--\r\n"
+    )
+    form = ("Content-Type", f"multipart/form-data; {boundary}")
+    client.request("POST", "/v1/audio/transcriptions", body, (*bearer(BOB), form))
+    reply = await client.reply()
+
+    assert (reply.status, json.loads(reply.body)["error"]["code"]) == (400, "invalid_value")
+
+
+async def test_a_body_that_nobody_reads_names_no_model(
+    demo: DemoUpstream, start: Start, connect: Connect
+) -> None:
+    """A key that may use some models cannot send another one's name under a type that is not looked into."""
+    client = await connect(await start(demo.url, AUTH))
+    for key, status in ((BOB, 403), (ALICE, 404)):
+        headers = (*bearer(key), ("Content-Type", "text/plain"))
+        path = "/v1/responses/compact"
+        client.request("POST", path, CHAT.replace(b"demo", b"other"), headers)
+        assert (await client.reply()).status == status
+
+
 async def test_what_one_account_shows_to_all_is_guarded(
     demo: DemoUpstream, start: Start, connect: Connect
 ) -> None:
@@ -122,6 +166,25 @@ async def test_passed_through_keys_go_up(
 
     assert demo.last.header("authorization") == "Bearer sk-client-own-key"
     assert demo.last.header("openai-organization") == "org-mine"
+
+
+@pytest.mark.parametrize("first", ["auth: passthrough", f"api_key: {KEY}"])
+async def test_no_fallback_takes_a_key_elsewhere(
+    demo: DemoUpstream, start: Start, connect: Connect, first: str
+) -> None:
+    """A client's own key goes to the upstream that its call is for, and to no other one when that fails."""
+    other = f'models: ["*"]}}, {{name: other, base_url: "{demo.url}/v1", auth: passthrough'
+    gateway = await start(
+        "http://127.0.0.1:1",
+        "models: {demo: {targets: [{upstream: up}], fallbacks: [spare]}}",
+        upstream=f", retries: 0, {first}, {other}, models: [spare, demo]",
+        key=None,
+    )
+    client = await connect(gateway)
+    for _ in range(6):  # by then the first one cools down
+        client.request("POST", "/v1/chat/completions", CHAT, bearer("sk-client-own-key"))
+        assert (await client.reply()).status == 502
+    assert not demo.requests
 
 
 async def test_files_of_keys_are_read_anew(
