@@ -62,10 +62,16 @@ def test_years_of_the_same_prompt_leave_it_sane() -> None:
 
     usual = calibration.predict("m", features(100, 2, 0))
     new = calibration.predict("m", features(100, 2, 100))
+    for _ in range(5):
+        calibration.observe("m", features(100, 2, 100), 300)
+        calibration.observe("m", features(200, 4, 0), 280)
+    later = calibration.predict("m", features(150, 3, 100))
     assert usual is not None
     assert new is not None
     assert usual.tokens == pytest.approx(150, abs=2)
     assert 150 <= new.tokens <= 500
+    assert later is not None
+    assert later.tokens == pytest.approx(365, rel=0.05)
 
 
 def test_the_number_of_models_is_bounded() -> None:

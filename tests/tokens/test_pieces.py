@@ -131,11 +131,12 @@ def test_cuts_at_borders_change_no_count(
 
 
 def test_prose_is_cut_at_borders() -> None:
-    """Ordinary text has borders enough, so that its count stays exact."""
+    """Ordinary text has borders enough, so that its count stays exact; an apostrophe is none."""
     text = "The quick brown fox jumps over the lazy dog. " * 5_000
 
     pieces, clean = cut(text)
 
     assert clean
     assert len(pieces) == 14
+    assert cut("don't" * 10_000)[1] is False
     assert cut("short") == (["short"], True)
