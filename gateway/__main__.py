@@ -83,7 +83,7 @@ def _demo(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
         listen = parse_listen(text)
     except BadValueError as error:
         _refuse(source, str(error) or "expected an address such as 127.0.0.1:4000")
-    return app.demo(listen)
+    return app.demo(listen, options.admin_listen or environ.get("GATEWAY_ADMIN_LISTEN"))
 
 
 def _check(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -246,6 +246,7 @@ def _parser() -> _Parser:
         commands, "demo", _demo, "run it before a built-in upstream, without a key", "gateway demo"
     )
     demo.add_argument("--listen", metavar="ADDR", help=f"where clients call ({DEFAULT_LISTEN})")
+    demo.add_argument("--admin-listen", metavar="ADDR", help="where metrics and health are")
 
     check = _add(
         commands, "check", _check, "check file and environment", "gateway check config.yaml --live"

@@ -76,10 +76,9 @@ class Accountant:
         if kind is None or call.model is None:
             return Counted(call=call, targets=targets, estimate=Estimate(max_output_tokens=0))
         count = await self.counter.count(kind, call.payload, call.model)
-        counted = Counted(
-            call=call, targets=targets, count=count, estimate=_estimate(kind, call, count)
-        )
         info = self.counter.models.lookup(call.model)
+        estimate = _estimate(kind, call, count, info)
+        counted = Counted(call=call, targets=targets, count=count, estimate=estimate)
         mode = self.context(call.model)
         if info is None or mode == "off":
             return counted
@@ -112,7 +111,7 @@ class Accountant:
             counted,
             call=replace(call, body=body, plain=None, headers=headers),
             count=count,
-            estimate=_estimate("chat", call, count),
+            estimate=_estimate("chat", call, count, info),
             trimmed_turns=trim.turns,
             trimmed_tokens=trim.tokens,
         )
@@ -152,12 +151,16 @@ class Accountant:
         return self._prices[model]
 
 
-def _estimate(kind: Kind, call: Call, count: Count) -> Estimate:
-    most = None if call.max_output_tokens is None else call.max_output_tokens * call.n
+def _estimate(kind: Kind, call: Call, count: Count, info: ModelInfo | None) -> Estimate:
+    most = None
+    if kind == "embeddings":
+        most = 0
+    elif info is not None and info.max_output_tokens is not None:
+        most = info.max_output_tokens * call.n
     return Estimate(
         input_tokens=count.tokens,
         max_input_tokens=count.tokens + count.margin,
-        max_output_tokens=0 if kind == "embeddings" else most,
+        max_output_tokens=most,
     )
 
 

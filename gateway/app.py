@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import errno
 import logging
 import resource
 import socket
@@ -27,7 +28,7 @@ from gateway.config_types import ListenAddress, TcpAddress, UnixAddress
 from gateway.deadlines import Deadlines
 from gateway.door import RequestIds
 from gateway.downstream import RawReply, head_bytes
-from gateway.errors import StartError
+from gateway.errors import GatewayError, StartError
 from gateway.lifecycle import live, wait_until
 from gateway.logs import Log
 from gateway.metering import Meter
@@ -42,17 +43,17 @@ DEMO_PACE_MS = 30
 DEMO_BANNER = """
 The demo gateway runs in front of a built-in upstream that echoes. Try it:
 
-  curl {url}/chat/completions -H 'content-type: application/json' \\
-    -d '{{"model": "demo", "messages": [{{"role": "user", "content": "Say this is a test"}}]}}'
+curl {url}/chat/completions -H 'content-type: application/json' \\
+  -d '{{"model": "demo", "messages": [{{"role": "user", "content": "Say this is a test"}}]}}'
 
-  from openai import OpenAI
+from openai import OpenAI
 
-  client = OpenAI(base_url="{url}", api_key="none needed")
-  stream = client.chat.completions.create(
-      model="demo", messages=[{{"role": "user", "content": "Say this is a test"}}], stream=True
-  )
-  for chunk in stream:
-      print(chunk.choices[0].delta.content or "", end="", flush=True)
+client = OpenAI(base_url="{url}", api_key="none needed")
+stream = client.chat.completions.create(
+    model="demo", messages=[{{"role": "user", "content": "Say this is a test"}}], stream=True
+)
+for chunk in stream:
+    print(chunk.choices[0].delta.content or "", end="", flush=True)
 
 Metrics: {admin}/metrics   Health: {admin}/readyz   Stop: Ctrl-C
 """
@@ -99,8 +100,7 @@ class App:
             deadlines=self._deadlines,
             header_seconds=self.config.server.header_timeout,
             keepalive_seconds=self.config.server.keepalive_timeout,
-            error_headers=self._request_id_header,
-            on_parser_error=self._meter.unread,
+            on_parser_error=self._unread,
         )
         self._listener: asyncio.Server | None = None
         self._admin_runner: web.AppRunner | None = None
@@ -241,9 +241,11 @@ class App:
         data = head if request.method == "HEAD" else head + body
         return RawReply(request, data, keep_alive=stays)
 
-    def _request_id_header(self) -> Headers:
+    def _unread(self, error: GatewayError) -> Headers:
+        """Note a request that the parser refused; return what names it in the reply."""
         name = self._ids.new()
         self._ids.in_flight.discard(name)
+        self._meter.unread(error, name)
         return ((b"x-gateway-request-id", name.encode()), (b"x-request-id", name.encode()))
 
 
@@ -299,7 +301,7 @@ async def _bind(
 
 
 def _remove_stale_socket(path: str) -> None:
-    """Remove the socket that a killed gateway left; one that somebody still answers at stays."""
+    """Remove the socket that a killed gateway left. Raises OSError where somebody still answers at it."""
     if not Path(path).is_socket():
         return
     with socket.socket(socket.AF_UNIX) as probe:
@@ -307,9 +309,11 @@ def _remove_stale_socket(path: str) -> None:
             probe.connect(path)
         except OSError:
             Path(path).unlink()
+            return
+    raise OSError(errno.EADDRINUSE, "address already in use")
 
 
-def demo(listen: ListenAddress) -> int:
+def demo(listen: ListenAddress, admin_listen: str | None) -> int:
     """Run a gateway before a built-in upstream until it is told to stop; return its exit code.
 
     Raises StartError, and ConfigError for an address that others could reach: the demo needs no key.
@@ -318,19 +322,21 @@ def demo(listen: ListenAddress) -> int:
     log = Log("info", "auto", clock)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_demo(listen, clock, log))
+            runner.run(_demo(listen, admin_listen, clock, log))
     finally:
         log.stop()
     return 0
 
 
-async def _demo(listen: ListenAddress, clock: Clock, log: Log) -> None:
+async def _demo(listen: ListenAddress, admin_listen: str | None, clock: Clock, log: Log) -> None:
     upstream = await demo_upstream.start("127.0.0.1", 0, clock, pace_ms=DEMO_PACE_MS)
-    chosen = isinstance(listen, TcpAddress) and listen.port == 0
+    if admin_listen is None and isinstance(listen, TcpAddress) and listen.port == 0:
+        # Whoever takes any port for one listener takes any for the other.
+        admin_listen = "127.0.0.1:0"
     environ = {
         "GATEWAY_UPSTREAM_URL": f"{upstream.url}/v1",
         "GATEWAY_LISTEN": str(listen),
-        **({"GATEWAY_ADMIN_LISTEN": "127.0.0.1:0"} if chosen else {}),
+        **({"GATEWAY_ADMIN_LISTEN": admin_listen} if admin_listen else {}),
     }
 
     def read() -> Loaded:

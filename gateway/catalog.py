@@ -110,7 +110,8 @@ class Catalog:
                 return
             listed = msgspec.json.decode(bytes(body), type=_List).data[:MAX_MODELS]
         except (UpstreamError, ValueError, _TooLongError) as error:
-            log.warning("upstream %s: no list of models: %s", name, type(error).__name__)
+            why = error if isinstance(error, UpstreamError) else "it cannot be read"
+            log.warning("upstream %s: no list of models: %s", name, why)
             return
         known.models = {model.id: model for model in listed}
         known.answered = True

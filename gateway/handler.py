@@ -72,7 +72,7 @@ class Handler:
         )
         if endpoint.names_model or call.model is not None or isinstance(call.body, Upload):
             permit_model(user, call.model)  # 403
-        targets = await self._targets(call)  # 404, 503
+        targets = await self._targets(call, record)  # 404, 503
         if endpoint.kind is not None:
             check(call.payload, RULES[endpoint.kind], self.checks[targets[0].upstream])  # 400
         counted = await self.accountant.count(  # 400, context_length_exceeded
@@ -106,11 +106,11 @@ class Handler:
                 record.cost_nanodollars = price.cost(usage) if price and usage else None
                 admission.settle(usage, price)
 
-    async def _targets(self, call: Call) -> tuple[Target, ...]:
+    async def _targets(self, call: Call, record: Record) -> tuple[Target, ...]:
         """Return where the call may go, asking the upstreams for their lists where a name is new."""
         targets = self.router.targets(call.model)
         if not targets:
-            await self.catalog.refresh(self.router.names, max_age_seconds=ASK_AGAIN_SECONDS)
+            await self._refresh(record, ASK_AGAIN_SECONDS)
             targets = self.router.targets(call.model)
         if not targets:
             if self.router.undecided(call.model or ""):
@@ -122,11 +122,17 @@ class Handler:
             raise unknown_model(call.model or "")
         return targets
 
+    async def _refresh(self, record: Record, max_age_seconds: float) -> None:
+        """Let the upstreams' lists be read anew; what that takes is not the gateway's own time."""
+        began = self.clock.monotonic()
+        await self.catalog.refresh(self.router.names, max_age_seconds=max_age_seconds)
+        record.waited_seconds += self.clock.monotonic() - began
+
     async def _list_models(
         self, endpoint: Endpoint, target: str, user: User, down: Downstream, record: Record
     ) -> None:
         """Answer which models this caller may use, from what is configured and what is listed."""
-        await self.catalog.refresh(self.router.names, max_age_seconds=FRESH_SECONDS)
+        await self._refresh(record, FRESH_SECONDS)
         if endpoint is MODELS:
             body = self.catalog.listing(user)
         else:

@@ -7,7 +7,7 @@ from gateway.clock import Clock
 from gateway.errors import GatewayError
 from gateway.metrics import OTHER, Metrics
 from gateway.prices import NANODOLLARS_PER_USD
-from gateway.types import Record, Usage
+from gateway.types import Record, Usage, User
 
 # Lines a second for callers that nobody knows: a flood of wrong keys must not fill a disk.
 MAX_UNKNOWN_LINES = 10
@@ -55,12 +55,14 @@ class Meter:
         self._count(record)
         own_seconds = max(0.0, total_seconds - record.waited_seconds)
         metrics.overhead.observe((record.endpoint,), own_seconds)
-        if self.access is not None and self._may_say(record):
+        if self.access is not None and self._may_say(record.user):
             self.access(self._line(record, total_seconds, own_seconds))
 
-    def unread(self, error: GatewayError) -> None:
-        """Count a request that the parser refused."""
+    def unread(self, error: GatewayError, request_id: str) -> None:
+        """Count and tell of a request that the parser refused."""
         self.metrics.requests.add(("other", OTHER, "", OTHER, str(error.status), error.label))
+        if self.access is not None and self._may_say(None):
+            self.access({"request_id": request_id, "status": error.status, "code": error.label})
 
     def _count(self, record: Record) -> None:
         metrics = self.metrics
@@ -85,8 +87,8 @@ class Meter:
             usd = record.cost_nanodollars / NANODOLLARS_PER_USD
             metrics.cost.add((metrics.user(user), model), usd)
 
-    def _may_say(self, record: Record) -> bool:
-        if record.user is not None:
+    def _may_say(self, user: User | None) -> bool:
+        if user is not None:
             return True
         second = int(self._clock.monotonic())
         if second != self._second:

@@ -135,7 +135,9 @@ class Relay:
                 if not left and admission.upstream_refusal is not None:
                     raise admission.upstream_refusal
                 continue
-            outcome = await self._try_target(call, target, upward, record, until, last=not left)
+            outcome = await self._try_target(
+                call, target, upward, record, until, admission, last=not left
+            )
             if isinstance(outcome, Answer):
                 roomier = [other for other in left if _is_roomier(other, target)]
                 if outcome.reply.status != HTTPStatus.BAD_REQUEST or not roomier:
@@ -156,6 +158,7 @@ class Relay:
         upward: Callable[[Peer], Headers],
         record: Record,
         until: float,
+        admission: Admission,
         *,
         last: bool,
     ) -> Answer | Failure:
@@ -168,12 +171,15 @@ class Relay:
             left = until - self._clock.monotonic()
             pause = BACKOFF_SECONDS * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311 - jitter, no secret
             again = attempt < peer.retries and reason in peer.retry_on and _may_go_on(call, reason)
+            if again and left > pause:
+                again = await admission.take_upstream(target.upstream, last=False)
             if not again or left <= pause:
                 return _settle_for(outcome, call, reason, last=last or left <= 0)
             if isinstance(outcome, Answer):
                 outcome.reply.abort()
             self._counters.retried(target.upstream, reason)
             await self._clock.sleep(pause)
+            record.waited_seconds += pause
         raise AssertionError("unreachable")
 
     async def _try_once(

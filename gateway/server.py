@@ -197,15 +197,13 @@ class DataServer(web.Server):
         deadlines: Deadlines,
         header_seconds: float,
         keepalive_seconds: float,
-        error_headers: Callable[[], Headers],
-        on_parser_error: Callable[[GatewayError], None],
+        on_parser_error: Callable[[GatewayError], Headers],
     ) -> None:
         super().__init__(handle, request_factory=self._begin, handler_cancellation=True)
         self.deadlines = deadlines
         self.header_seconds = header_seconds
         self.keepalive_seconds = keepalive_seconds
         self.draining = False
-        self._error_headers = error_headers
         self._on_parser_error = on_parser_error
 
     def __call__(self) -> ClientConnection:
@@ -229,8 +227,7 @@ class DataServer(web.Server):
 
     def refusal(self, error: GatewayError) -> bytes:
         """Count a request that never became a call; return what its client is told."""
-        self._on_parser_error(error)
-        head, body = error_reply(error, self._error_headers(), close=True)
+        head, body = error_reply(error, self._on_parser_error(error), close=True)
         return head + body
 
     def drain(self) -> None:

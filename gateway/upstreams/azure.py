@@ -10,6 +10,20 @@ from gateway.errors import NotFoundError
 from gateway.types import Call, Headers, Target, UpstreamRequest
 from gateway.upstreams.openai import Base, aliased, merged
 
+# The operations of a deployment; others, the responses API among them, find the model in the body.
+_BY_DEPLOYMENT = frozenset(
+    {
+        "/chat/completions",
+        "/completions",
+        "/embeddings",
+        "/audio/speech",
+        "/audio/transcriptions",
+        "/audio/translations",
+        "/images/edits",
+        "/images/generations",
+    }
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AzureUpstream:
@@ -48,7 +62,7 @@ class AzureUpstream:
                 code="model_not_found",
                 param="model",
             )
-        if target.model is not None:
+        if target.model is not None and path in _BY_DEPLOYMENT:
             path = f"/deployments/{quote(target.model, safe='')}{path}"
         kept = [pair for pair in query.split("&") if pair and not _is_version(pair)]
         prefix = (
