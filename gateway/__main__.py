@@ -28,6 +28,9 @@ from gateway.config_types import BadValueError
 from gateway.config_warnings import unlisted, warnings
 from gateway.errors import StartError
 from gateway.probes import ask_models, ask_ready
+from gateway.tokens.counter import TokenCounter
+from gateway.tokens.lines import count_lines
+from gateway.tokens.models import ModelTable
 
 FINE, FAILED, WRONG = 0, 1, 2
 DEFAULT_LISTEN = "127.0.0.1:4000"
@@ -127,6 +130,25 @@ def _keys_digest(_options: argparse.Namespace, _environ: Mapping[str, str]) -> i
         _refuse("standard input", str(error))
     _say(_digest(key.reveal()))
     return FINE
+
+
+def _count(options: argparse.Namespace, _environ: Mapping[str, str]) -> int:
+    try:
+        source = sys.stdin.buffer if options.file is None else options.file.open("rb")
+    except OSError as error:
+        _refuse(str(options.file), error.strerror or str(error))
+    code = FINE
+    with source:
+        counts = count_lines(source, TokenCounter(ModelTable()))
+        for number, count in enumerate(counts, start=1):
+            if count is None:
+                code = _complain(FAILED, f"request {number}: not a JSON object")
+            elif options.json:
+                told = {name: getattr(count, name) for name in ("tokens", "encoding", "certainty")}
+                _say(json.dumps(told))
+            else:
+                _say(str(count.tokens))
+    return code
 
 
 def _schema(_options: argparse.Namespace, _environ: Mapping[str, str]) -> int:
@@ -233,6 +255,18 @@ def _parser() -> _Parser:
     check.add_argument(
         "--print-effective", action="store_true", help="print all that holds, secrets masked"
     )
+
+    count = _add(
+        commands,
+        "count",
+        _count,
+        "count the prompt tokens of requests",
+        "gateway count < calls.jsonl",
+    )
+    count.add_argument(
+        "file", metavar="FILE", type=Path, nargs="?", help="one JSON body a line; standard input"
+    )
+    count.add_argument("--json", action="store_true", help="add encoding and certainty")
 
     keys = commands.add_parser("keys", help="make and digest clients' keys")
     _add_keys(keys.add_subparsers(metavar="COMMAND", required=True))

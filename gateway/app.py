@@ -18,8 +18,9 @@ from aiohttp import web
 from gateway import __version__, demo_upstream
 from gateway import config as c
 from gateway.admin import Admin
+from gateway.catalog import is_glob
 from gateway.clock import Clock, SystemClock
-from gateway.compose import Composer, is_glob
+from gateway.compose import Composer
 from gateway.config_loader import Loaded, load
 from gateway.config_tree import ConfigError
 from gateway.config_types import ListenAddress, TcpAddress, UnixAddress
@@ -91,7 +92,7 @@ class App:
         self._ids = RequestIds()
         self._log = log
         self._meter = Meter(self.metrics, clock)
-        self._composer = Composer(self._meter, self._ids, clock, self._deadlines)
+        self._composer = Composer(self._meter, self._ids, clock, self._deadlines, self.config.store)
         self._not_ready: str | None = "starting"
         self._server = DataServer(
             self._handle,
@@ -166,7 +167,12 @@ class App:
         log.info("the configuration was read anew")
 
     async def run(self) -> None:
-        """Keep what the upstreams list fresh, until cancelled."""
+        """Keep what the upstreams list fresh, and the store at work, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._composer.store.run())
+            tasks.create_task(self._refresh())
+
+    async def _refresh(self) -> None:
         while True:
             await self._composer.refresh()
             await self._clock.sleep(REFRESH_SECONDS)
@@ -215,6 +221,8 @@ class App:
         for section in ("server", "admin"):
             if getattr(config, section).listen != getattr(self.config, section).listen:
                 raise StartError(f"{section}.listen has changed, which needs a restart")
+        if config.store.url != self.config.store.url:
+            raise StartError("store.url has changed, which needs a restart")
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.raw_path == "/healthz":

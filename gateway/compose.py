@@ -1,22 +1,33 @@
 """The composition: sections of the configuration become the parts that a call meets. Nobody else composes."""
 
 import ssl
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, time
+from fnmatch import fnmatchcase
 
 from gateway import config as c
-from gateway.auth import Authenticator, KeyEntry
-from gateway.catalog import FRESH_SECONDS, Catalog
+from gateway.accounting import Accountant, Context
+from gateway.auth import CREDENTIAL_HEADERS, Authenticator, KeyEntry
+from gateway.catalog import FRESH_SECONDS, Catalog, is_glob
 from gateway.clock import Clock
 from gateway.copying import Copying
 from gateway.deadlines import Deadlines
 from gateway.door import Door, RequestIds
-from gateway.errors import StartError
+from gateway.errors import StartError, StoreError
 from gateway.guard import Guard
 from gateway.handler import Handler
 from gateway.intake import Intake
+from gateway.limit_rules import Budget, LimitRule, Rate
+from gateway.limits import Limiter
 from gateway.metering import Meter
+from gateway.prices import NANODOLLARS_PER_USD, nanodollars
 from gateway.relay import Peer, Relay
 from gateway.routing import ModelRoute, Router, UpstreamRoute
+from gateway.stores import Store
+from gateway.stores.factory import open_store
+from gateway.tokens.counter import TokenCounter
+from gateway.tokens.models import ModelOverride, ModelTable
+from gateway.tokens.output import OutputCounter
 from gateway.transport import Transport
 from gateway.transport.aiohttp_client import AiohttpTransport
 from gateway.transport.pool import Pool
@@ -26,6 +37,8 @@ from gateway.upstreams.azure import AzureUpstream
 from gateway.upstreams.openai import Base, OpenAIUpstream
 from gateway.validation import Mode
 
+# What a rule's `match` may name.
+LIMIT_SUBJECTS = ("user", "group", "end_user", "model", "upstream")
 # Whose published schema is the rule, to the letter.
 OPENAI_HOSTS = frozenset({"api.openai.com", "eu.api.openai.com", "us.api.openai.com"})
 # A shorter key could stand in a reply by chance.
@@ -35,7 +48,21 @@ MIN_SECRET_BYTES = 8
 class Composer:
     """Makes the parts, and keeps what outlives a configuration: connections, numbers, names."""
 
-    def __init__(self, meter: Meter, ids: RequestIds, clock: Clock, deadlines: Deadlines) -> None:
+    def __init__(
+        self,
+        meter: Meter,
+        ids: RequestIds,
+        clock: Clock,
+        deadlines: Deadlines,
+        store: c.Store,
+    ) -> None:
+        """Open the store. Raises StartError where it cannot be used."""
+        self.store = _open_store(store, clock)
+        self._outputs: OutputCounter | None = None
+        meter.metrics.store_up.read = lambda: {(): float(self.store.up)}
+        meter.metrics.store_errors.read = lambda: {
+            (operation,): count for operation, count in self.store.errors.items()
+        }
         self._meter = meter
         self._metrics = meter.metrics
         self._ids = ids
@@ -53,6 +80,7 @@ class Composer:
         """Close every connection to every upstream."""
         for _, transport in self._transports.values():
             await transport.aclose()
+        await self.store.aclose()
 
     def compose(self, config: c.Config, base_url: str) -> Door:
         """Return the door to the parts under `config`; transports that it leaves unchanged are kept.
@@ -61,17 +89,7 @@ class Composer:
         """
         peers = {upstream.name: self._peer(upstream) for upstream in config.upstreams}
         self._retire(set(peers))
-        aliases = tuple(name for name in config.models if not is_glob(name))
-        catalog = self._catalog = Catalog(
-            peers=peers, aliases=aliases, clock=self._clock, on_listed=self._metrics.model.admit
-        )
-        router = Router(
-            models=[_model_route(name, model) for name, model in config.models.items()],
-            upstreams=[_upstream_route(upstream) for upstream in config.upstreams],
-            clock=self._clock,
-            listed=catalog.lists,
-        )
-        self._metrics.show_health(router.up)
+        catalog, router = self._routing(config, peers)
         server = config.server
         handler = Handler(
             auth=_authenticator(config, self._clock),
@@ -79,11 +97,14 @@ class Composer:
                 max_body_bytes=server.max_body,
                 max_upload_bytes=server.max_upload,
                 body_seconds=server.body_timeout,
+                end_user_header=config.auth.end_user_header,
                 clock=self._clock,
             ),
             router=router,
             catalog=catalog,
             relay=Relay(peers, router, self._metrics, self._clock),
+            accountant=self._accountant(config),
+            limiter=self._limiter(config),
             checks={upstream.name: _mode(upstream) for upstream in config.upstreams},
             copying=Copying(
                 router,
@@ -110,13 +131,53 @@ class Composer:
             deadlines=self._deadlines,
         )
 
+    def _routing(self, config: c.Config, peers: Mapping[str, Peer]) -> tuple[Catalog, Router]:
+        """Return what is known of models, and what decides where a call for one goes."""
+        aliases = tuple(name for name in config.models if not is_glob(name))
+        catalog = self._catalog = Catalog(
+            peers=peers,
+            aliases=aliases,
+            clock=self._clock,
+            serves={u.name: u.models for u in config.upstreams if u.models is not None},
+            on_listed=self._metrics.model.admit,
+        )
+        router = Router(
+            models=[_model_route(name, model) for name, model in config.models.items()],
+            upstreams=[_upstream_route(upstream) for upstream in config.upstreams],
+            clock=self._clock,
+            listed=catalog.lists,
+        )
+        self._metrics.show_health(router.up)
+        return catalog, router
+
+    def _accountant(self, config: c.Config) -> Accountant:
+        """Return what counts under `config`; what was learned and loaded is kept."""
+        models = ModelTable(_model_override(name, model) for name, model in config.models.items())
+        if self._outputs is None:
+            self._outputs = OutputCounter(TokenCounter(models))
+        counter = self._outputs.counter
+        counter.models = models
+        return Accountant(counter=counter, outputs=self._outputs, context=_context_of(config))
+
+    def _limiter(self, config: c.Config) -> Limiter:
+        """Return the limits of `config` over the one store, which outlives it."""
+        limiter = Limiter([_limit_rule(limit) for limit in config.limits], self.store, self._clock)
+        metrics = self._metrics
+        metrics.limit_decisions.read = lambda: bounded(limiter.decisions.items(), metrics.user)
+        metrics.limit_used.read = lambda: bounded(limiter.used_ratios().items(), metrics.user)
+        metrics.limit_overshoot.read = lambda: {
+            ("tokens",): limiter.overshoot["tokens"],
+            ("budget",): limiter.overshoot["budget"] / NANODOLLARS_PER_USD,
+        }
+        return limiter
+
     def _peer(self, upstream: c.Upstream) -> Peer:
         known = self._transports.get(upstream.name)
         if known is None or known[0] != upstream:
             if known is not None:
                 known[1].retire()
             self._transports[upstream.name] = known = (upstream, self._transport(upstream))
-        key = upstream.api_key.reveal() if upstream.api_key is not None else ""
+        key = _key(upstream)
         return Peer(
             upstream=_upstream(upstream),
             transport=known[1],
@@ -150,6 +211,16 @@ class Composer:
             max_connections=upstream.max_connections,
             deadlines=self._deadlines,
         )
+
+
+def _key(upstream: c.Upstream) -> str:
+    """Return the key that goes up, wherever it is configured; empty: none."""
+    if upstream.api_key is not None:
+        return upstream.api_key.reveal()
+    for name, value in upstream.headers.items():
+        if name.lower().encode() in CREDENTIAL_HEADERS:
+            return value.reveal().rpartition(" ")[2]
+    return ""
 
 
 def _ssl_context(upstream: c.Upstream) -> ssl.SSLContext | None:
@@ -245,10 +316,68 @@ def _lists_itself(config: c.Config) -> bool:
     )
 
 
+def _open_store(store: c.Store, clock: Clock) -> Store:
+    try:
+        return open_store(
+            store.url.reveal(),
+            clock,
+            prefix=store.prefix,
+            timeout_seconds=store.timeout,
+            on_failure=store.on_failure,
+            replicas=store.replicas,
+        )
+    except (ValueError, StoreError, OSError) as error:
+        raise StartError(f"store.url: {error}") from None
+
+
+def _limit_rule(limit: c.Limit) -> LimitRule:
+    match = {name: getattr(limit.match, name) for name in LIMIT_SUBJECTS}
+    return LimitRule(
+        per=limit.per,
+        match={name: glob for name, glob in match.items() if glob is not None},
+        requests=tuple(Rate(rate.amount, rate.window_seconds) for rate in limit.requests),
+        tokens=tuple(Rate(rate.amount, rate.window_seconds) for rate in limit.tokens),
+        budget=tuple(Budget(nanodollars(budget.usd), budget.period) for budget in limit.budget),
+        concurrency=limit.concurrency,
+        reserve=limit.reserve,
+        wait_seconds=limit.wait,
+    )
+
+
+def _model_override(name: str, model: c.Model) -> ModelOverride:
+    price = model.price
+    return ModelOverride(
+        pattern=name,
+        model=next((target.model for target in model.targets), None),
+        tokenizer=model.tokenizer,
+        context_window=model.context_window,
+        max_output_tokens=model.max_output_tokens,
+        input=None if price is None else price.input,
+        cached_input=None if price is None else price.cached_input,
+        output=None if price is None else price.output,
+        request=None if price is None else price.request,
+    )
+
+
+def _context_of(config: c.Config) -> Callable[[str], Context]:
+    own = [(name, model.context) for name, model in config.models.items() if model.context]
+
+    def context(model: str) -> Context:
+        return next((mode for name, mode in own if fnmatchcase(model, name)), config.checks.context)
+
+    return context
+
+
+def bounded(
+    series: Iterable[tuple[tuple[str, ...], float]], user: Callable[[str], str]
+) -> Mapping[tuple[str, ...], float]:
+    """Return series whose first label is a user's name with that label bounded; those that meet add up."""
+    found: dict[tuple[str, ...], float] = {}
+    for (name, *rest), value in series:
+        labels = (user(name), *rest)
+        found[labels] = found.get(labels, 0) + value
+    return found
+
+
 def _lower(name: str | None) -> bytes | None:
     return None if name is None else name.lower().encode()
-
-
-def is_glob(name: str) -> bool:
-    """Return whether a model's name in the configuration stands for many."""
-    return any(sign in name for sign in "*?[")

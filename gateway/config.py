@@ -6,6 +6,7 @@ A new key is a field with a `Doc`; what must be true between fields is in `confi
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Literal
@@ -33,7 +34,8 @@ from gateway.config_formats import (
     Text,
     Url,
 )
-from gateway.config_types import Doc, HttpUrl, Range, TcpAddress
+from gateway.config_limit_formats import BudgetText, PriceText, RateText, StoreUrl
+from gateway.config_types import Doc, HttpUrl, OneOrMore, Range, SecretUrl, TcpAddress
 
 AuthMode = Literal["keys", "none", "open"]
 ContextMode = Literal["reject", "trim", "off"]
@@ -41,6 +43,7 @@ RetryCause = Literal["connect", 408, 409, 425, 500, 502, 503, 504, 520, 521, 522
 
 _WAIT = Range(0.001, 24 * HOUR)
 _LISTEN = TcpAddress(host="127.0.0.1", port=4000)
+_MEMORY = SecretUrl("memory://")
 _ADMIN_LISTEN = TcpAddress(host="127.0.0.1", port=9464)
 
 
@@ -89,6 +92,26 @@ class Admin:
     """The listener for /metrics, /livez, /readyz and the status page."""
 
     listen: Annotated[Listen, Doc("Where it listens; never where clients do.")] = _ADMIN_LISTEN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """Where limits keep what they count."""
+
+    url: Annotated[
+        StoreUrl,
+        Doc(
+            "memory://: this process alone; file:///folder: memory with a journal, so that budgets survive;"
+            " redis://, rediss://, unix://: shared by replicas."
+        ),
+    ] = _MEMORY
+    prefix: Annotated[Text, Doc("What its keys begin with.")] = "gateway:"
+    timeout: Annotated[Seconds, Doc("How long a call waits for it."), _WAIT] = 0.05
+    on_failure: Annotated[
+        Literal["allow", "refuse"],
+        Doc("While it is away: allow (each replica its share of every limit) or refuse (503)."),
+    ] = "allow"
+    replicas: Annotated[int, Doc("How many gateways at most share it."), Range(1, 10_000)] = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +181,18 @@ class ModelTarget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelPrice:
+    """What a model costs, in USD per million tokens, and per request."""
+
+    input: Annotated[PriceText, Doc("A million tokens of the prompt.")] = Decimal(0)
+    cached_input: Annotated[
+        PriceText | None, Doc("A million tokens that the upstream had cached; null: as input.")
+    ] = None
+    output: Annotated[PriceText, Doc("A million tokens of the reply.")] = Decimal(0)
+    request: Annotated[PriceText, Doc("One request, whatever it says.")] = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
     """A name, or a glob over names, that clients use."""
 
@@ -175,9 +210,10 @@ class Model:
         int | None, Doc("The longest reply, in tokens."), Range(1, 1_000_000_000)
     ] = None
     tokenizer: Annotated[
-        Literal["o200k_base", "cl100k_base", "calibrated", "upstream"] | None,
-        Doc("How prompts are counted; upstream: ask it (vLLM, llama.cpp). null: by the name."),
+        Literal["o200k_base", "cl100k_base", "calibrated"] | None,
+        Doc("How prompts are counted; calibrated: learned from what is billed. null: by the name."),
     ] = None
+    price: Annotated[ModelPrice | None, Doc("Its price; null: by the name.")] = None
     context: Annotated[
         ContextMode | None, Doc("As `checks.context`, for this model; null: as there.")
     ] = None
@@ -237,6 +273,47 @@ class Auth:
         return self.mode or ("keys" if self.keys or self.keys_files else "none")
 
 
+Per = Literal["user", "group", "end_user", "model", "upstream", "global"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitMatch:
+    """Which calls a rule is for: globs, all of which must fit; null: any."""
+
+    user: Annotated[Text | None, Doc("The owner of the key.")] = None
+    group: Annotated[Text | None, Doc("The group of the key.")] = None
+    end_user: Annotated[Text | None, Doc("The end user that the call names.")] = None
+    model: Annotated[Text | None, Doc("The model that the call asks for.")] = None
+    upstream: Annotated[Text | None, Doc("The upstream that is to be asked.")] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """A rule: of those with the same `per` the first that matches decides, dimension by dimension."""
+
+    per: Annotated[
+        tuple[Per, ...], OneOrMore(), Doc("Whose calls are counted together; a list: each pair.")
+    ]
+    match: LimitMatch = LimitMatch()
+    requests: Annotated[tuple[RateText, ...], OneOrMore(), Doc("Calls.")] = ()
+    tokens: Annotated[
+        tuple[RateText, ...], OneOrMore(), Doc("Tokens, of prompts and replies.")
+    ] = ()
+    budget: Annotated[
+        tuple[BudgetText, ...], OneOrMore(), Doc("Money in USD, by calendar day or month in UTC.")
+    ] = ()
+    concurrency: Annotated[int | None, Doc("Calls at once."), Range(1, 1_000_000)] = None
+    reserve: Annotated[
+        Literal["expected", "max"],
+        Doc("What a call reserves for its reply: what such replies take, or the most it can take."),
+    ] = "expected"
+    wait: Annotated[
+        Seconds,
+        Doc("How long a call may queue for its turn instead of a 429."),
+        Range(0, 24 * HOUR),
+    ] = 0.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checks:
     """What is done with calls that cannot succeed."""
@@ -272,6 +349,7 @@ class Config:
 
     server: Server = Server()
     admin: Admin = Admin()
+    store: Store = Store()
     upstreams: Annotated[
         tuple[Upstream, ...],
         Doc("Who answers; default: one, `openai`, from the environment."),
@@ -281,5 +359,6 @@ class Config:
         Doc("Names that clients use, globs allowed; then `upstreams[].models`; else 404."),
     ] = field(default_factory=dict)
     auth: Auth = Auth()
+    limits: Annotated[tuple[Limit, ...], Doc("Rules; different `per` all apply, all or none.")] = ()
     checks: Checks = Checks()
     logging: Logging = Logging()

@@ -113,6 +113,9 @@ class Reader:
     def _list(self, shape: ListOf, tree: Tree, path: str) -> object:
         if _is_null(tree):
             return ()
+        if shape.single and isinstance(tree, Scalar):
+            value = self.read(shape.item, tree, path)
+            return value if value is INVALID else (value,)
         if not isinstance(tree, Items):
             return self._note(tree, path, f"expected a list, got {_kind(tree)}")
         values = tuple(

@@ -45,7 +45,7 @@ def in_words(shape: Shape) -> str:
         case Choice():
             words = "one of " + ", ".join(str(choice) for choice in shape.choices)
         case ListOf():
-            words = f"list: {in_words(shape.item)}"
+            words = f"{'one, or a list' if shape.single else 'list'}: {in_words(shape.item)}"
         case TableOf():
             words = f"mapping from {shape.key.name}: {in_words(shape.value)}"
         case _:
@@ -72,7 +72,8 @@ def _of(shape: Shape) -> Schema:
             choices = [*shape.choices, None] if shape.nullable else list(shape.choices)
             return {"anyOf": [{"enum": choices}, {"type": "string", "pattern": _REFERENCE}]}
         case ListOf():
-            return {"type": ["array", "null"], "items": _of(shape.item)}
+            several: Schema = {"type": ["array", "null"], "items": _of(shape.item)}
+            return {"anyOf": [_of(shape.item), several]} if shape.single else several
         case TableOf():
             return {"type": ["object", "null"], "additionalProperties": _of(shape.value)}
         case Section():

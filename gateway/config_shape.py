@@ -18,7 +18,7 @@ from typing import (
     get_type_hints,
 )
 
-from gateway.config_types import BadValueError, Doc, Format, Range
+from gateway.config_types import BadValueError, Doc, Format, OneOrMore, Range
 
 _INTEGER = re.compile(r"-?[0-9]{1,15}")
 _NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?")
@@ -50,6 +50,8 @@ class ListOf:
     """A list of equal shapes, read to a tuple."""
 
     item: "Shape"
+    # Whether a single item may stand without the list around it.
+    single: bool = False
     nullable: bool = False
 
 
@@ -102,6 +104,8 @@ def shape_of(hint: object) -> Shape:
         if isinstance(mark, Format):
             return Value(format=mark, range=bounds)
     shape = _optional(hint) or _composite(hint)
+    if isinstance(shape, ListOf) and any(isinstance(mark, OneOrMore) for mark in marks):
+        return replace(shape, single=True)
     return replace(shape, range=bounds) if bounds and isinstance(shape, Value) else shape
 
 

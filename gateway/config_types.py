@@ -7,6 +7,8 @@ import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -43,6 +45,34 @@ class Format:
     show: Callable[..., str] = str
     # Whether a message must not quote the text: a secret, or where one is easily put by mistake.
     secret: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OneOrMore:
+    """Marks a list that may be written as its only item."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimit:
+    """At most `amount` in any window of `window_seconds`, written in `unit`."""
+
+    amount: int
+    window_seconds: int
+    unit: str
+
+    def __str__(self) -> str:
+        return f"{self.amount}/{self.unit}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetLimit:
+    """At most so much money in a calendar day or month, UTC."""
+
+    usd: Decimal
+    period: Literal["day", "month"]
+
+    def __str__(self) -> str:
+        return f"{self.usd}/{self.period}"
 
 
 class Secret:

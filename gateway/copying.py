@@ -200,7 +200,8 @@ class _Copier:
         return self._headers if length is None else (*self._headers, length)
 
     def _check_headers(self) -> None:
-        if self._secret and any(self._secret in value for _, value in self._reply.headers):
+        values = [self._reply.reason, *(value for _, value in self._reply.headers)]
+        if self._secret and any(self._secret in value for value in values):
             raise _leak()
 
     def _check_body(self, body: bytes) -> None:

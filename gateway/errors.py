@@ -1,7 +1,8 @@
 """Every way a call can fail: its status, type, code and the envelope that the client reads.
 
 `GatewayError` and its children are the closed list of what a client may be told by the gateway itself;
-`UpstreamError` and its children are how a transport says what went wrong, and never reach a client as they are.
+`UpstreamError` and its children are how a transport says what went wrong, and never reach a client as they are;
+`StoreError` is how a store says that it cannot be asked.
 Whatever is neither becomes an `InternalError` that carries nothing of the inside.
 The envelope is OpenAI's: https://platform.openai.com/docs/guides/error-codes
 """
@@ -124,6 +125,10 @@ class InternalError(GatewayError):
 
     def __init__(self) -> None:
         super().__init__("The gateway failed to process this request.", code="internal_error")
+
+
+class StoreError(Exception):
+    """The store of shared state did not answer in time, or not sensibly; the text is for logs."""
 
 
 class StartError(Exception):

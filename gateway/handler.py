@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
+from gateway.accounting import Accountant
 from gateway.auth import Authenticator, credential, permit_model, unknown_model
 from gateway.catalog import ASK_AGAIN_SECONDS, FRESH_SECONDS, Catalog
 from gateway.clock import Clock
@@ -16,8 +17,10 @@ from gateway.copying import Copying
 from gateway.downstream import Downstream
 from gateway.endpoints import MODEL, MODELS, Endpoint
 from gateway.endpoints.rules import RULES
+from gateway.errors import UnavailableError
 from gateway.headers import upward
 from gateway.intake import Intake
+from gateway.limits import Limiter
 from gateway.relay import Peer, Relay
 from gateway.replies import own_fields, send
 from gateway.routing import Router
@@ -36,6 +39,8 @@ class Handler:
     catalog: Catalog
     relay: Relay
     copying: Copying
+    accountant: Accountant
+    limiter: Limiter
     # How calls to each upstream are checked.
     checks: Mapping[str, Mode]
     clock: Clock
@@ -57,6 +62,7 @@ class Handler:
         self.auth.permit_endpoint(  # 403
             user, request.method, "/v1" + target.partition("?")[0], shareable=endpoint.shareable
         )
+        self.limiter.check(user)  # 429, where the user alone decides
         if endpoint in (MODELS, MODEL) and not self.relay_models:
             await self._list_models(endpoint, target, user, down, record)
             return
@@ -66,19 +72,39 @@ class Handler:
         )
         if endpoint.names_model or call.model is not None or isinstance(call.body, Upload):
             permit_model(user, call.model)  # 403
-        targets = await self._targets(call)  # 404
+        targets = await self._targets(call)  # 404, 503
         if endpoint.kind is not None:
             check(call.payload, RULES[endpoint.kind], self.checks[targets[0].upstream])  # 400
-        answer = await self.relay.open(call, targets, self._upward(call, record), record)  # 50x
-        transcript = Transcript.of(call, answer.reply.headers)
-        try:
-            fields = own_fields(record, answer.reply.headers, self.clock)
-            await self.copying.copy(
-                answer, down, transcript, record, fields, head_only=call.method == "HEAD"
+        counted = await self.accountant.count(  # 400, context_length_exceeded
+            endpoint.kind, call, targets, request.headers.get("x-gateway-context")
+        )
+        call = record.call = counted.call
+        record.reply_headers.extend(counted.headers)
+        price = self.accountant.price(call.model)
+        async with self.limiter.admit(
+            user, call, counted.estimate, price=price
+        ) as admission:  # 429
+            record.reply_headers.extend(admission.headers)
+            answer = await self.relay.open(  # 502, 503, 504
+                call, counted.targets, self._upward(call, record), record, admission
             )
-        finally:  # also when the client leaves
-            record.usage = transcript.usage()
             record.status = answer.reply.status
+            transcript = Transcript.of(call, answer.reply.headers)
+            try:
+                await self.copying.copy(
+                    answer,
+                    down,
+                    transcript,
+                    record,
+                    own_fields(record, answer.reply.headers, self.clock),
+                    head_only=call.method == "HEAD",
+                )
+            finally:  # also when the client leaves
+                usage = await self.accountant.usage(counted, record.status, transcript)
+                price = self.accountant.price(answer.target.model, call.model)
+                record.usage = usage
+                record.cost_nanodollars = price.cost(usage) if price and usage else None
+                admission.settle(usage, price)
 
     async def _targets(self, call: Call) -> tuple[Target, ...]:
         """Return where the call may go, asking the upstreams for their lists where a name is new."""
@@ -87,6 +113,12 @@ class Handler:
             await self.catalog.refresh(self.router.names, max_age_seconds=ASK_AGAIN_SECONDS)
             targets = self.router.targets(call.model)
         if not targets:
+            if self.router.undecided(call.model or ""):
+                raise UnavailableError(
+                    "Which upstream has this model is not known yet.",
+                    code="upstream_unavailable",
+                    retry_after_seconds=int(ASK_AGAIN_SECONDS),
+                )
             raise unknown_model(call.model or "")
         return targets
 

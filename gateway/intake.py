@@ -22,6 +22,8 @@ class Intake:
     max_body_bytes: int
     max_upload_bytes: int
     body_seconds: float
+    # In which a trusted app names its end user.
+    end_user_header: str | None
     clock: Clock
 
     async def read(
@@ -61,7 +63,12 @@ class Intake:
         if coding is not None:
             # zlib lets the other calls go on meanwhile: it may take milliseconds.
             plain = await asyncio.to_thread(inflate, body, coding, self.max_body_bytes)
-        return parse(call, endpoint, body, plain, decode(body if plain is None else plain))
+        call = parse(call, endpoint, body, plain, decode(body if plain is None else plain))
+        told = self._end_user(request)
+        return call if told is None else replace(call, end_user=told)
+
+    def _end_user(self, request: web.BaseRequest) -> str | None:
+        return request.headers.get(self.end_user_header) if self.end_user_header else None
 
     async def _upload(self, call: Call, content_type: str | None, down: Downstream) -> Call:
         """Take a body that is streamed up; of a form, read along which model it is for."""

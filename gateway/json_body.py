@@ -15,6 +15,8 @@ from gateway.errors import InvalidRequestError, shown
 MAX_DEPTH = 100
 MAX_CONTAINERS = 50_000
 MAX_STRINGS = 50_000
+# Members of all objects together: what is done with each of them later takes longer than decoding.
+MAX_NAMES = 25_000
 MAX_FLOATS = 10_000
 # OpenAI takes 300,000 tokens in one embeddings request, and each may come as a number.
 MAX_VALUES = 320_000
@@ -45,6 +47,8 @@ def decode(body: bytes) -> dict[str, object]:
     outside = _judge_size(body)
     payload = _parse(body, msgspec.json.Decoder(float_hook=_FewFloats()).decode)
     names = _count_names(payload, skeleton.count(outside, b"{") + skeleton.count(outside, b"["))
+    if names > MAX_NAMES:
+        raise _too_complex(f"more than {MAX_NAMES:,} members of objects")
     if names != skeleton.count(outside, b":") and names != _count_colons(body, payload):
         raise _duplicate_name(body)
     return payload

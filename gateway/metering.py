@@ -6,6 +6,7 @@ from types import TracebackType
 from gateway.clock import Clock
 from gateway.errors import GatewayError
 from gateway.metrics import OTHER, Metrics
+from gateway.prices import NANODOLLARS_PER_USD
 from gateway.types import Record, Usage
 
 # Lines a second for callers that nobody knows: a flood of wrong keys must not fill a disk.
@@ -80,6 +81,9 @@ class Meter:
             for kind, amount in disjoint(record.usage):
                 if amount:
                     metrics.tokens.add((metrics.user(user), model, kind, source), amount)
+        if record.cost_nanodollars:
+            usd = record.cost_nanodollars / NANODOLLARS_PER_USD
+            metrics.cost.add((metrics.user(user), model), usd)
 
     def _may_say(self, record: Record) -> bool:
         if record.user is not None:
@@ -109,6 +113,7 @@ class Meter:
             "code": record.error_code,
             "input_tokens": record.usage.input_tokens if record.usage is not None else None,
             "output_tokens": record.usage.output_tokens if record.usage is not None else None,
+            "cost_usd": _usd(record.cost_nanodollars),
             "sent_bytes": record.sent_bytes,
             "total_ms": round(total_seconds * 1000, 2),
             "own_ms": round(own_seconds * 1000, 3),
@@ -141,6 +146,10 @@ class _Metered:
         traceback: TracebackType | None,
     ) -> None:
         self._meter.end(self._record)
+
+
+def _usd(nanodollars: int | None) -> float | None:
+    return None if nanodollars is None else nanodollars / NANODOLLARS_PER_USD
 
 
 def disjoint(usage: Usage) -> tuple[tuple[str, int], ...]:

@@ -46,6 +46,8 @@ class Counter:
         self.documentation = documentation
         self.labels = labels
         self.values: dict[Labels, float] = {} if labels else {(): 0}
+        # What is counted elsewhere, asked for at scrape time.
+        self.read: Callable[[], Mapping[Labels, float]] | None = None
 
     def add(self, values: Labels, amount: float = 1) -> None:
         """Add `amount` to the series of these label values."""
@@ -54,7 +56,7 @@ class Counter:
     def collect(self) -> Metric:
         """Return the family as prometheus-client exposes it."""
         family = CounterMetricFamily(self.name, self.documentation, labels=self.labels)
-        for values, value in list(self.values.items()):
+        for values, value in {**self.values, **(self.read() if self.read else {})}.items():
             family.add_metric(values, value)
         return family
 
@@ -216,6 +218,28 @@ class Metrics:
     )
     build_info: Gauge = _gauge(
         "gateway_build_info", "What is running; always 1.", *("version", "python")
+    )
+    cost: Counter = _counter(
+        "gateway_cost_usd_total", "What calls that ended cost, in USD.", *("user", "model")
+    )
+    limit_decisions: Counter = _counter(
+        "gateway_limit_decisions_total",
+        "Admissions and refusals by rules of limits.",
+        *("user", "per", "dimension", "outcome"),
+    )
+    limit_overshoot: Counter = _counter(
+        "gateway_limit_overshoot_total",
+        "What calls came to above what was reserved for them: tokens, and USD of budgets.",
+        "dimension",
+    )
+    limit_used: Gauge = _gauge(
+        "gateway_limit_used_ratio",
+        "The share of a limit in use as of the last admission.",
+        *("user", "per", "dimension"),
+    )
+    store_up: Gauge = _gauge("gateway_store_up", "1 while the store of limits answers.")
+    store_errors: Counter = _counter(
+        "gateway_store_errors_total", "Operations of the store that failed.", "op"
     )
     overhead: Histogram = _histogram(
         "gateway_overhead_seconds",

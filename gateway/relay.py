@@ -13,6 +13,7 @@ from typing import Protocol
 
 from gateway.clock import Clock
 from gateway.errors import (
+    RateLimitError,
     UpstreamConnectError,
     UpstreamConnectTimeoutError,
     UpstreamError,
@@ -58,6 +59,16 @@ class Health(Protocol):
 
     def answered(self, target: Target) -> None:
         """Note an answer."""
+
+
+class Admission(Protocol):
+    """The call's place within its limits, as far as upstreams have limits of their own."""
+
+    # Why the last upstream had no room.
+    upstream_refusal: RateLimitError | None
+
+    async def take_upstream(self, upstream: str, *, last: bool) -> bool:
+        """Take what limits per upstream need before a try; False: it has no room. Raises UnavailableError."""
 
 
 class Counters(Protocol):
@@ -107,16 +118,23 @@ class Relay:
         targets: Sequence[Target],
         upward: Callable[[Peer], Headers],
         record: Record,
+        admission: Admission,
     ) -> Answer:
         """Ask `targets` in turn and return the first answer that is worth relaying.
 
         `upward` gives the client's headers that may cross to a peer. All tries and waits end within the first
-        target's `first_byte_seconds`. Raises UpstreamFailedError when there is no answer at all.
+        target's `first_byte_seconds`. Raises UpstreamFailedError when there is no answer at all, RateLimitError where
+        no upstream that is left has room.
         """
         until = self._clock.monotonic() + self._peers[targets[0].upstream].first_byte_seconds
         left = list(targets)
         while True:
             target = left.pop(0)
+            if not await admission.take_upstream(target.upstream, last=not left):
+                # Passed over like one that cools down.
+                if not left and admission.upstream_refusal is not None:
+                    raise admission.upstream_refusal
+                continue
             outcome = await self._try_target(call, target, upward, record, until, last=not left)
             if isinstance(outcome, Answer):
                 roomier = [other for other in left if _is_roomier(other, target)]

@@ -60,6 +60,11 @@ class Router:
         """The upstreams' names."""
         return tuple(upstream.name for upstream in self.upstreams)
 
+    def undecided(self, model: str) -> bool:
+        """Return whether an upstream may have `model` whose list could not be read."""
+        by_list = [u.name for u in self.upstreams if u.models is None and not u.passthrough]
+        return any(self.listed(name, model) is None for name in by_list)
+
     def targets(self, model: str | None) -> tuple[Target, ...]:
         """Return the targets for `model` in the order in which to ask them; empty: nobody has it.
 

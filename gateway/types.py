@@ -127,6 +127,8 @@ class Record:
     status: int = 0
     error_code: str | None = None
     usage: Usage | None = None
+    # What it cost, in nanodollars; None: the model has no price.
+    cost_nanodollars: int | None = None
     # "hit", "miss", "collapsed", "bypass"; None: the cache had no part in it.
     cache: str | None = None
     # Added to the reply: lower-case name and value.

@@ -6,12 +6,16 @@ an array's items. A fault leaves with the path to the value that it is about.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import NoneType
 
 from gateway import validation_faults as faults
 from gateway.validation_faults import Fault
 from gateway.validation_kinds import Law, Rule
 
 Check = Callable[[object], None]
+# What is known of a member that has no rule: any value of any type will do.
+_UNKNOWN: tuple[frozenset[type], Check]
+_UNKNOWN = (frozenset({NoneType, bool, int, float, str, list, dict}), lambda _: None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ class Array(Rule):
         if self.max_length is not None and len(value) > self.max_length:
             raise faults.too_long_array(value, self.max_length)
         free = self.of.free
-        if not free or not free.issuperset(map(type, value)):
+        if not (free and free.issuperset(map(type, value))):
             _check_items(self.of.check, value)
         for law in self.laws:
             law.judge(value)
@@ -83,7 +87,7 @@ class Object(Rule):
     plural = "objects"
 
     def __post_init__(self) -> None:
-        checks = {name: (rule.free, rule.check) for name, rule in self.members.items()}
+        checks = {n: (rule.free | {NoneType}, rule.check) for n, rule in self.members.items()}
         object.__setattr__(self, "_checks", checks)
 
     def check(self, value: object) -> None:
@@ -93,14 +97,13 @@ class Object(Rule):
         for name in self.required:
             if value.get(name) is None:
                 self._refuse_absence(value, name)
-        checks = self._checks
+        look_up = self._checks.get
         name = ""
         try:
             for name, member in value.items():
-                if member is not None and name in checks:
-                    free, check = checks[name]
-                    if type(member) not in free:
-                        check(member)
+                free, check = look_up(name, _UNKNOWN)
+                if type(member) not in free:
+                    check(member)
         except Fault as fault:
             fault.path.insert(0, name)
             raise

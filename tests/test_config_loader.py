@@ -158,7 +158,7 @@ def test_whatever_stands_in_a_file(tmp_path: Path, text: str) -> None:
     try:
         assert isinstance(load(path, {"OPENAI_API_KEY": "sk-1"}).config, Config)
     except ConfigError as error:
-        assert error.problems  # noqa: PT017  either way is right
+        assert error.problems
 
 
 SECRET = "correct-horse-battery"
@@ -258,6 +258,12 @@ server:
   stream_keepalive: null
 admin:
   listen: 127.0.0.1:9464
+store:
+  url: memory://
+  prefix: 'gateway:'
+  timeout: 50ms
+  on_failure: allow
+  replicas: 1
 upstreams:
 - name: openai
   kind: openai
@@ -294,6 +300,7 @@ models:
     context_window: null
     max_output_tokens: null
     tokenizer: null
+    price: null
     context: null
 auth:
   mode: keys
@@ -308,6 +315,7 @@ auth:
   keys_files: []
   endpoints: null
   end_user_header: null
+limits: []
 checks:
   context: reject
 logging:

@@ -81,7 +81,7 @@ def faults(schema: Schema, value: object, path: str = "") -> Iterator[str]:
 
 def faults_below(schema: Schema, value: object, path: str) -> Iterator[str]:
     """Yield what is wrong with what a list or mapping holds."""
-    if isinstance(value, list):
+    if isinstance(value, list) and "items" in schema:
         for item in value:
             yield from faults(cast(Schema, schema["items"]), item, f"{path}[]")
     if isinstance(value, dict):

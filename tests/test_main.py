@@ -53,6 +53,7 @@ def run(
         "serve",
         "demo",
         "check",
+        "count",
         "keys",
         "keys new",
         "keys digest",
@@ -354,3 +355,17 @@ def test_a_closed_stream_is_no_crash(closed: str) -> None:
 
     assert done.returncode == (1 if closed == "1" else 2)
     assert b"Traceback" not in done.stderr + done.stdout
+
+
+def test_requests_are_counted(tmp_path: Path) -> None:
+    """A number for each request, from a file or standard input; what is no request is told and counts for nothing."""
+    chat = b'{"model":"gpt-4o","messages":[{"role":"user","content":"hello"}]}\n'
+    file = tmp_path / "calls.jsonl"
+    file.write_bytes(chat + chat)
+
+    assert run("count", str(file)).stdout == b"8\n8\n"
+    told = run("count", "--json", stdin=chat + b"nonsense\n")
+    assert told.stdout == b'{"tokens": 8, "encoding": "o200k_base", "certainty": "exact"}\n'
+    assert told.stderr == b"request 2: not a JSON object\n"
+    assert told.returncode == 1
+    assert run("count", "no-such-file").returncode == 2

@@ -118,9 +118,9 @@ _WEB_SEARCH = Object(
 CHAT = Rules(
     body=Object(
         {
-            **SHARED,
             "model": String(may_be_empty=False),
             "messages": MESSAGES,
+            **SHARED,
             "audio": _SPOKEN,
             "frequency_penalty": PENALTY,
             "function_call": Either((Enum(("none", "auto")), _NAMED)),

@@ -141,9 +141,9 @@ _MANAGEMENT = Object({"type": String(), "compact_threshold": Integer(1000)}, req
 RESPONSES = Rules(
     body=Object(
         {
-            **SHARED,
             "model": String(may_be_empty=False),
             "input": Either((String(), Array(_ITEM))),
+            **SHARED,
             "background": Boolean(),
             "context_management": Array(_MANAGEMENT, may_be_empty=False),
             "conversation": Either((String(), Object({"id": String()}, required=("id",)))),

@@ -4,6 +4,7 @@ A packed file is a zlib stream of the tokens in the order of their ranks, each a
 """
 
 import base64
+import functools
 import zlib
 from collections.abc import Iterable, Mapping
 from importlib import resources
@@ -53,7 +54,13 @@ def load(names: Iterable[str]) -> dict[str, Encoder]:
 
     Raises KeyError for a name that is not in PATTERNS.
     """
-    return {name: Encoder(name, ranks(name)) for name in names}
+    return {name: _encoder(name) for name in names}
+
+
+@functools.cache
+def _encoder(name: str) -> Encoder:
+    # An encoding never changes and weighs much: counters of one process share it.
+    return Encoder(name, ranks(name))
 
 
 def ranks(name: str) -> dict[bytes, int]:

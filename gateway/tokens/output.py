@@ -18,7 +18,7 @@ class OutputCounter:
     """Counts the tokens of replies; always an estimate."""
 
     def __init__(self, counter: TokenCounter, max_models: int = MAX_MODELS) -> None:
-        self._counter = counter
+        self.counter = counter
         # Model -> mean of its reported output, and of how many replies.
         self._means: LRUCache[str, tuple[float, int]] = LRUCache(max_models)
 
@@ -31,10 +31,10 @@ class OutputCounter:
     async def count(self, model: str, output: Output) -> int:
         """Return the tokens of a reply; of a model that reasons in secret, its mean where that is more."""
         words = [*output.texts, *(text for call in output.tool_calls for text in call)]
-        tokens = await self._counter.count_texts(words, model)
+        tokens = await self.counter.count_texts(words, model)
         tokens += _CHOICE * bool(output.texts) + _CALL * len(output.tool_calls)
         counted = round(tokens * output.scale)
-        info = self._counter.models.lookup(model)
+        info = self.counter.models.lookup(model)
         family = family_of(model) if info is None else info.family
         mean = self._means.get(model, (0.0, 0))[0] if family.reasons else 0.0
         return max(counted, round(mean))

@@ -1,7 +1,7 @@
 """The upstream's side of a call behind one seam: open a request, get a reply's head, then its bytes as they come.
 
-Implementations: `http1` (our own HTTP/1.1 on httptools) and `aiohttp_client` (for HTTP proxies, and as the
-oracle that `http1` is compared with).
+Implementations: `pool` (our own HTTP/1.1: `framing`, `reply`, `http1`, `connecting` from the bytes up to the pool) and
+`aiohttp_client` (for HTTP proxies, and what our own is compared with).
 """
 
 from collections.abc import Callable
@@ -47,8 +47,10 @@ class Transport(Protocol):
     async def open(self, request: UpstreamRequest, *, first_byte_seconds: float) -> UpstreamReply:
         """Send `request` and return the reply once its head is there (1xx skipped), within `first_byte_seconds`.
 
-        A stale pooled connection is replaced once, unseen. Cancelling closes the connection.
-        Raises UpstreamConnectError, UpstreamTimeoutError, UpstreamProtocolError, UpstreamCutError.
+        Those include the wait for a free connection; an upload's client sets its own pace, and they go on when it is
+        sent. A stale pooled connection is replaced once, unseen. Cancelling closes the connection.
+        Raises UpstreamConnectError, UpstreamTimeoutError, UpstreamProtocolError, UpstreamCutError; ValueError for what
+        cannot be written on its line; and what the pieces of an upload raise.
         """
 
     def retire(self) -> None:

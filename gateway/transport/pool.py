@@ -109,7 +109,7 @@ class Pool:
 
     async def _take(self, origin: Origin, until: float, *, fresh: bool) -> Connection:
         """Return a connection for one request: connected, and its place held."""
-        connection = None if self._waiting else self._grant(origin, fresh=fresh)
+        connection = self._grant(origin, fresh=fresh)
         if connection is None:
             connection = await self._wait(origin, until, fresh=fresh)
         if not connection.served:

@@ -4,8 +4,9 @@ https://learn.microsoft.com/azure/ai-services/openai/reference
 """
 
 from dataclasses import dataclass, field
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
+from gateway.errors import NotFoundError
 from gateway.types import Call, Headers, Target, UpstreamRequest
 from gateway.upstreams.openai import Base, aliased, merged
 
@@ -22,7 +23,10 @@ class AzureUpstream:
     headers: Headers = ()
 
     def request(self, call: Call, target: Target, headers: Headers) -> UpstreamRequest:
-        """Return what to send for `call`; `headers` are those of the client that may cross."""
+        """Return what to send for `call`; `headers` are those of the client that may cross.
+
+        Raises NotFoundError for a model's name that would lead out of the deployments' path.
+        """
         body, headers = aliased(call, target, headers)
         key = call.credential if self.passthrough else self.api_key
         own = (*(((b"api-key", key.encode("latin-1")),) if key else ()), *self.headers)
@@ -38,12 +42,22 @@ class AzureUpstream:
 
     def _target(self, call: Call, target: Target) -> str:
         path, _, query = call.target.partition("?")
+        if target.model in (".", ".."):
+            raise NotFoundError(
+                "A deployment's name cannot be a dot segment.",
+                code="model_not_found",
+                param="model",
+            )
         if target.model is not None:
             path = f"/deployments/{quote(target.model, safe='')}{path}"
-        kept = [pair for pair in query.split("&") if pair and not pair.startswith("api-version=")]
+        kept = [pair for pair in query.split("&") if pair and not _is_version(pair)]
         prefix = (
             self.base.prefix
             if self.base.prefix.endswith("/openai")
             else f"{self.base.prefix}/openai"
         )
         return f"{prefix}{path}?{'&'.join([*kept, f'api-version={quote(self.api_version)}'])}"
+
+
+def _is_version(pair: str) -> bool:
+    return unquote(pair.partition("=")[0]).lower() == "api-version"

@@ -65,3 +65,12 @@ def test_nothing_is_kept_and_nothing_raises(pieces: list[bytes]) -> None:
     reader.feed(b"--b\r\n" + b"x" * 100_000)
 
     assert len(reader._tail) < 20_000
+
+
+def test_a_head_that_is_too_long_to_hold_is_ambiguous() -> None:
+    """A part's name may stand behind any amount of its head: what is not held is not judged to be harmless."""
+    field = ModelField(b"b")
+    field.feed(b"--b\r\nX: " + b"x" * 9_000)
+    field.feed(b'\r\nContent-Disposition: form-data; name="model"\r\n\r\nm\r\n--b--\r\n')
+
+    assert field.ambiguous

@@ -25,7 +25,7 @@ TOMORROW = b'{"model":"demo","tomorrow":{"x":[1]},"messages":[{"role":"user","co
 async def test_modes(
     demo: DemoUpstream, start: Start, connect: Connect, mode: str, statuses: tuple[int, ...]
 ) -> None:
-    """Ranges in strict, types in lenient (which local engines get by themselves), messages always, what is new never."""
+    """Ranges in strict, types in lenient, which a local engine gets by itself, messages always, what is new never."""
     client = await connect(await start(demo.url, upstream=f', checks: "{mode}"'))
     seen = []
     for body in (HOT, TYPED, ODD, TOMORROW):

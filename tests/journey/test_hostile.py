@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.demo_upstream import DemoUpstream
-from tests.journey.conftest import Connect, Start
+from tests.journey.conftest import KEY, Connect, Start
 from tests.support.gateway import HANG_SECONDS, KeptLog, RawClient, running
 from tests.support.raw_upstream import raw_upstream, say, whole
 
@@ -157,3 +157,48 @@ async def test_what_is_stored_is_asked_for_once(start: Start, connect: Connect) 
             client.request("POST", "/v1/chat/completions", CHAT[:-1] + more)
             assert (await client.reply()).status == 503
             assert upstream.requests - before == asked
+
+
+@pytest.mark.parametrize(
+    ("upstream", "reply"),
+    [
+        ("", whole(b"{}", status=b"400 " + KEY.encode())),
+        (
+            f', headers: {{authorization: "Bearer {KEY}"}}',
+            whole(KEY.encode(), status=b"400 Bad Request"),
+        ),
+    ],
+)
+async def test_the_key_comes_back_by_no_way(
+    start: Start, connect: Connect, upstream: str, reply: bytes
+) -> None:
+    """A reason phrase is watched like a header, and a key that stands among `headers` like `api_key`."""
+    async with raw_upstream(say(reply)) as scripted:
+        key = None if upstream else KEY
+        client = await connect(await start(scripted.url, upstream=upstream, key=key))
+        client.request("POST", "/v1/chat/completions", CHAT)
+
+        assert (await client.reply()).status == 502
+
+
+async def test_one_says_which_pages_may_read(start: Start, connect: Connect) -> None:
+    """Where the gateway answers a listed origin, the upstream's own words on that stay here."""
+    fields = (b"Access-Control-Allow-Origin: *", b"Access-Control-Expose-Headers: x")
+    async with raw_upstream(say(whole(b"{}", *fields))) as scripted:
+        client = await connect(await start(scripted.url, server=CORS))
+        client.request("POST", "/v1/chat/completions", CHAT, (("Origin", "https://app.example"),))
+        reply = await client.reply()
+
+    named = [value for name, value in reply.headers if name == "access-control-allow-origin"]
+    assert named == ["https://app.example"]
+
+
+async def test_a_list_that_cannot_be_read_is_no_404(start: Start, connect: Connect) -> None:
+    """Where an upstream cannot say whether it has a model, the client may come again."""
+    async with raw_upstream(say(whole(b"", status=b"503 Busy"))) as scripted:
+        other = f'}}, {{name: other, base_url: "{scripted.url}/v1"'
+        client = await connect(await start(scripted.url, upstream=other))
+        client.request("POST", "/v1/chat/completions", CHAT)
+        reply = await client.reply()
+
+    assert (reply.status, reply.header("retry-after")) == (503, "5")

@@ -105,7 +105,6 @@ async def test_a_key_may_use_its_models(demo: DemoUpstream, start: Start, connec
         ("boundary=b", (b'form-data; name="mod\\el"',)),
         ("boundary=b", (b'form-data; name="a"\r\n ; name="model"',)),
         ("boundary=b", (b'form-data; name="a"', b'form-data; name="model"')),
-        ("boundary=b", (b'form-data; name="model"\r\nX: ' + b"x" * 9_000,)),
         ("boundary=b", (b'form-data; name="a"\nContent-Disposition: form-data; name="model"',)),
     ],
 )
@@ -117,7 +116,7 @@ async def test_a_form_hides_no_model(
     head = b"\r\n".join(b"Content-Disposition: " + field for field in fields)
     body = (
         b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\ndemo\r\n'
-        b"--b\r\n" + head + b"\r\n\r\nwhisper-1\r\n--b--\r\n"
+        b"--%b\r\n%b\r\n\r\nwhisper-1\r\n--b--\r\n" % (boundary[-1:].encode(), head)
     )
     form = ("Content-Type", f"multipart/form-data; {boundary}")
     client.request("POST", "/v1/audio/transcriptions", body, (*bearer(BOB), form))

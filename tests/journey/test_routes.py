@@ -172,3 +172,21 @@ async def test_other_refusals_and_the_largest_windows_are_the_clients(
             reply = await client.reply()
         assert (reply.status, reply.body) == (400, body)
         assert upstream.requests == 1
+
+
+async def test_the_list_of_models_is_what_is_served(
+    demo: DemoUpstream, start: Start, connect: Connect
+) -> None:
+    """Globs of an upstream decide what is listed of it; a name that they spell out is listed as it is."""
+    gateway = await start(demo.url, upstream=', models: ["gpt-*", "my-deployment"]')
+    client = await connect(gateway)
+    client.request("GET", "/v1/models")
+    listed = [model["id"] for model in json.loads((await client.reply()).body)["data"]]
+    client.request("GET", "/v1/models/my-deployment")
+    one = await client.reply()
+    client.request("GET", "/v1/models/demo")
+    left_out = await client.reply()
+
+    assert set(listed) == {"my-deployment", "gpt-4o", "gpt-4o-mini", "gpt-image-1"}
+    assert json.loads(one.body)["owned_by"] == "up"
+    assert left_out.status == 404

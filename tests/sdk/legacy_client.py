@@ -1,4 +1,4 @@
-# ruff: noqa: D401, PT017 - Cases are tests, of a Python that has no pytest.
+# ruff: noqa: D401 - Cases are tests, of a Python that has no pytest.
 # mypy: ignore-errors
 # The types that mypy sees are those of the newest openai.
 """What programs written for openai before 1.0 do; run by that version's own Python, one JSON line a case.

@@ -146,6 +146,11 @@ class RawUpstream:
         self.url = ""
         self.port = 0
 
+    def script(self, *sayings: Say) -> None:
+        """Say these from the next request on."""
+        self._sayings = list(sayings)
+        self._said = 0
+
     def next(self) -> Say:
         """Return what is said to the next request."""
         saying = self._sayings[min(self._said, len(self._sayings) - 1)]

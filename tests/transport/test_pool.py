@@ -237,14 +237,18 @@ async def test_bytes_that_lie_there_before_a_request_are_no_reply_to_it(
             assert await soon(asking) == (200, b"mine")
             assert repr(pool) == "<Pool [0 active, 1 idle, 0 waiting]>"
 
-            # Sent in the same turn of the loop in which the next request begins.
+            async def answer() -> None:
+                fresh, _ = await loop.sock_accept(listener)
+                with fresh:
+                    await loop.sock_recv(fresh, 65_536)
+                    fresh.sendall(whole(b"mine too"))
+
+            answering = asyncio.ensure_future(answer())
+            await turns()
+            # No turn of the loop between what is sent unasked and the next request.
             peer.sendall(whole(b"stolen"))
-            asking = asyncio.ensure_future(asked(pool, request(port)))
-            fresh, _ = await soon(loop.sock_accept(listener))
-            with fresh:
-                await soon(loop.sock_recv(fresh, 65_536))
-                fresh.sendall(whole(b"mine too"))
-                assert await soon(asking) == (200, b"mine too")
+            assert await soon(asked(pool, request(port))) == (200, b"mine too")
+            await soon(answering)
 
 
 async def test_a_connection_that_its_server_closed_is_not_tried(make_pool: MakePool) -> None:

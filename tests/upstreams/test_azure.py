@@ -2,6 +2,7 @@
 
 import pytest
 
+from gateway.errors import NotFoundError
 from gateway.types import Call, Target
 from gateway.upstreams.azure import AzureUpstream
 from gateway.upstreams.openai import Base
@@ -44,6 +45,7 @@ def asked(prefix: str, target: str, model: str | None, **more: object) -> tuple[
             "/openai/deployments/a%20b%2Fc/embeddings?x=1&api-version=2024-10-21",
         ),
         ("", "/models?api-version=evil", None, "/openai/models?api-version=2024-10-21"),
+        ("", "/models?Api%2dVersion=evil", None, "/openai/models?api-version=2024-10-21"),
     ],
 )
 def test_the_path_names_the_deployment(
@@ -51,6 +53,13 @@ def test_the_path_names_the_deployment(
 ) -> None:
     """Deployment and version are the configuration's, whatever the client wrote."""
     assert asked(prefix, target, model)[0] == expected
+
+
+@pytest.mark.parametrize("model", [".", ".."])
+def test_no_model_leads_out_of_the_deployments(model: str) -> None:
+    """A dot segment would be resolved on the way, percent-encoded or not: there is no such model."""
+    with pytest.raises(NotFoundError):
+        asked("", "/chat/completions", model)
 
 
 def test_the_key_stands_in_its_own_field() -> None:

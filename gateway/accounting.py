@@ -1,0 +1,173 @@
+"""What a call will take, counted before it is sent, and what it came to: as reported, or counted from what passed."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol
+
+from gateway.endpoints import Kind
+from gateway.errors import InvalidRequestError
+from gateway.limit_estimates import Estimate
+from gateway.prices import Price
+from gateway.splice import remove_elements
+from gateway.tokens.context import fits, room
+from gateway.tokens.counter import Count, TokenCounter
+from gateway.tokens.models import ModelInfo
+from gateway.tokens.output import OutputCounter
+from gateway.types import Call, Headers, Output, Target, Usage
+
+Context = Literal["reject", "trim", "off"]
+
+# Models whose prices are worked out and kept.
+MAX_PRICES = 1024
+
+
+class Transcript(Protocol):
+    """What was noted of a reply."""
+
+    def usage(self) -> Usage | None:
+        """Return what the upstream reported."""
+
+    def output(self) -> Output:
+        """Return what was said."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """A call as it will be sent, where it may go, and what it is expected to take."""
+
+    call: Call
+    targets: Sequence[Target]
+    estimate: Estimate
+    # None: the gateway does not understand the path.
+    count: Count | None = None
+    trimmed_turns: int = 0
+    trimmed_tokens: int = 0
+
+    @property
+    def headers(self) -> Headers:
+        """What the client is told of it."""
+        if self.count is None:
+            return ()
+        told = [(b"x-gateway-prompt-tokens", b"%d" % self.count.tokens)]
+        if self.trimmed_turns:
+            told.append((b"x-gateway-trimmed-turns", b"%d" % self.trimmed_turns))
+            told.append((b"x-gateway-trimmed-tokens", b"%d" % self.trimmed_tokens))
+        return tuple(told)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accountant:
+    """Counts tokens and money, and keeps prompts within their windows."""
+
+    counter: TokenCounter
+    outputs: OutputCounter
+    # What to do about a prompt that cannot fit, by the model that was asked for.
+    context: Callable[[str], Context]
+    _prices: dict[str, Price | None] = field(default_factory=dict)
+
+    async def count(
+        self, kind: Kind | None, call: Call, targets: Sequence[Target], context: str | None
+    ) -> Counted:
+        """Count a call's prompt, and find what can hold it.
+
+        `context`: what the client asks for where its prompt is too long. Raises InvalidRequestError,
+        `context_length_exceeded`, where nothing can.
+        """
+        if kind is None or call.model is None:
+            return Counted(call=call, targets=targets, estimate=Estimate(max_output_tokens=0))
+        count = await self.counter.count(kind, call.payload, call.model)
+        counted = Counted(
+            call=call, targets=targets, count=count, estimate=_estimate(kind, call, count)
+        )
+        info = self.counter.models.lookup(call.model)
+        mode = self.context(call.model)
+        if info is None or mode == "off":
+            return counted
+        refusal = fits(count, info, call.max_output_tokens, kind=kind)
+        if refusal is None:
+            return counted
+        roomier = [t for t in targets if t.context_window and t.context_window >= count.longest]
+        if roomier:
+            return replace(counted, targets=roomier)
+        if kind == "chat" and "trim" in (mode, context):
+            return await self._trimmed(counted, count, info, refusal)
+        raise refusal
+
+    async def _trimmed(
+        self, counted: Counted, count: Count, info: ModelInfo, refusal: InvalidRequestError
+    ) -> Counted:
+        """Drop whole turns, the oldest first, until the rest fits; raise `refusal` where it never does."""
+        call = counted.call
+        limit = room(info, call.max_output_tokens)
+        trim = None
+        if limit is not None:
+            trim = await self.counter.trim(call.payload, info.name, count.tokens, limit)
+        if trim is None or not isinstance(call.body, bytes):
+            raise refusal
+        plain = call.body if call.plain is None else call.plain
+        body = remove_elements(plain, "messages", trim.dropped)
+        headers = tuple(f for f in call.headers if f[0].lower() != b"content-encoding")
+        count = replace(count, tokens=count.tokens - trim.tokens)
+        return replace(
+            counted,
+            call=replace(call, body=body, plain=None, headers=headers),
+            count=count,
+            estimate=_estimate("chat", call, count),
+            trimmed_turns=trim.turns,
+            trimmed_tokens=trim.tokens,
+        )
+
+    async def usage(self, counted: Counted, status: int, transcript: Transcript) -> Usage | None:
+        """Return what a call came to: as reported, else counted from what passed; None for a refusal.
+
+        What is reported teaches how to count.
+        """
+        call, count = counted.call, counted.count
+        reported = transcript.usage()
+        if call.model is None or count is None:
+            return reported
+        if reported is not None:
+            self._learn(call.model, count, reported)
+            return reported
+        if status >= 400:
+            return None
+        said = await self.outputs.count(call.model, transcript.output())
+        return Usage(input_tokens=count.tokens, output_tokens=said, estimated=True)
+
+    def _learn(self, model: str, count: Count, reported: Usage) -> None:
+        if count.features is not None and reported.input_tokens:
+            self.counter.calibration.observe(model, count.features, reported.input_tokens)
+        if reported.output_tokens:
+            self.outputs.observe(model, reported.output_tokens)
+
+    def price(self, *models: str | None) -> Price | None:
+        """Return the price of the first of `models` that has one."""
+        return next(filter(None, map(self._price, filter(None, models))), None)
+
+    def _price(self, model: str) -> Price | None:
+        if model not in self._prices:
+            if len(self._prices) >= MAX_PRICES:
+                self._prices.clear()
+            self._prices[model] = _price_of(self.counter.models.lookup(model))
+        return self._prices[model]
+
+
+def _estimate(kind: Kind, call: Call, count: Count) -> Estimate:
+    most = None if call.max_output_tokens is None else call.max_output_tokens * call.n
+    return Estimate(
+        input_tokens=count.tokens,
+        max_input_tokens=count.tokens + count.margin,
+        max_output_tokens=0 if kind == "embeddings" else most,
+    )
+
+
+def _price_of(info: ModelInfo | None) -> Price | None:
+    if info is None or info.input is None:
+        return None
+    zero = type(info.input)(0)
+    return Price.from_usd(
+        input=info.input,
+        cached_input=info.cached_input,
+        output=info.output if info.output is not None else zero,
+        request=info.request if info.request is not None else zero,
+    )

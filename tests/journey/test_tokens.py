@@ -1,0 +1,101 @@
+"""Prompts are counted, and kept within their windows."""
+
+import json
+
+from gateway.demo_upstream import DemoUpstream
+from tests.journey.conftest import Connect, Start
+from tests.support.raw_upstream import STREAM_HEAD, chunked, raw_upstream, say
+
+WORLD_SERIES = [
+    {"role": "system", "content": "You are a helpful assistant."},
+    {"role": "user", "content": "Who won the world series in 2020?"},
+    {"role": "assistant", "content": "The Los Angeles Dodgers won the World Series in 2020."},
+    {"role": "user", "content": "Where was it played?"},
+]
+
+
+def chat(model: str, messages: list[dict[str, str]], **more: object) -> bytes:
+    return json.dumps({"model": model, "messages": messages, **more}).encode()
+
+
+async def test_the_client_is_told_its_prompts_tokens(
+    demo: DemoUpstream, start: Start, connect: Connect
+) -> None:
+    """OpenAI's own first example, with the number that OpenAI's page reports for it."""
+    client = await connect(await start(demo.url))
+    client.request("POST", "/v1/chat/completions", chat("gpt-3.5-turbo-0301", WORLD_SERIES))
+    reply = await client.reply()
+
+    assert reply.header("x-gateway-prompt-tokens") == "56"
+
+
+async def test_a_prompt_that_cannot_fit_is_refused_before_it_is_paid_for(
+    demo: DemoUpstream, start: Start, connect: Connect
+) -> None:
+    """Where the count is exact, the refusal is OpenAI's own, and the upstream is not asked."""
+    client = await connect(await start(demo.url))
+    long = [{"role": "user", "content": "one two three four " * 3000}]
+    client.request("POST", "/v1/chat/completions", chat("gpt-4", long))
+    reply = await client.reply()
+
+    error = json.loads(reply.body)["error"]
+    assert (reply.status, error["code"], error["param"]) == (
+        400,
+        "context_length_exceeded",
+        "messages",
+    )
+    assert "maximum context length is 8192 tokens" in error["message"]
+    assert not demo.requests
+
+
+async def test_a_model_that_nobody_knows_is_never_refused_for_length(
+    demo: DemoUpstream, start: Start, connect: Connect
+) -> None:
+    """Without a known window there is nothing to hold a prompt against."""
+    client = await connect(await start(demo.url))
+    long = [{"role": "user", "content": "one two three four " * 30_000}]
+    client.request("POST", "/v1/chat/completions", chat("nobody-knows", long))
+
+    assert (await client.reply()).status == 200
+
+
+async def test_whole_turns_are_dropped_where_it_is_asked_for(
+    demo: DemoUpstream, start: Start, connect: Connect
+) -> None:
+    """By header or configuration the oldest turns go; what stays is untouched, byte for byte."""
+    client = await connect(await start(demo.url))
+    turns = [
+        {"role": role, "content": f"{role} {number} " + "word " * 900}
+        for number in range(8)
+        for role in ("user", "assistant")
+    ]
+    messages = [WORLD_SERIES[0], *turns, WORLD_SERIES[3]]
+    body = chat("gpt-4", messages)
+    client.request("POST", "/v1/chat/completions", body, (("X-Gateway-Context", "trim"),))
+    reply = await client.reply()
+
+    assert reply.status == 200
+    went = int(reply.header("x-gateway-trimmed-turns") or 0)
+    assert went > 0
+    assert int(reply.header("x-gateway-trimmed-tokens") or 0) > 0
+    sent = json.loads(demo.last.body)
+    assert sent["messages"] == [messages[0], *messages[1 + 2 * went :]]
+    assert int(reply.header("x-gateway-prompt-tokens") or 0) <= 8192 * 0.8
+    assert demo.last.header("x-gateway-context") is None
+
+
+async def test_a_stream_without_usage_is_counted(start: Start, connect: Connect) -> None:
+    """What passed is counted where the upstream reports nothing, and marked as estimated."""
+    event = b'data: {"choices":[{"index":0,"delta":{"content":"hello there my friend"}}]}\n\n'
+    saying = say(STREAM_HEAD, chunked(event, b"data: [DONE]\n\n"))
+    async with raw_upstream(saying) as upstream:
+        gateway = await start(upstream.url, "models: {gpt-4o: {targets: [{upstream: up}]}}")
+        client = await connect(gateway)
+        client.request("POST", "/v1/chat/completions", chat("gpt-4o", WORLD_SERIES, stream=True))
+        await client.reply()
+        client.request("GET", "/healthz")
+        await client.reply()
+
+    tokens = gateway.app.metrics.tokens.values
+    assert tokens[("other", "gpt-4o", "input", "estimated")] > 40
+    assert 4 <= tokens[("other", "gpt-4o", "output", "estimated")] <= 8
