@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, TypeVar
 
+from cachetools import LRUCache
+
 from gateway.tokens.calibration import Calibration, Features
 from gateway.tokens.encodings import DEFAULT, PATTERNS, load
 from gateway.tokens.families import UNKNOWN, Family, family_of
@@ -24,6 +26,7 @@ INLINE_CHARACTERS = 8 * 1024
 # Beyond this no window holds a text: its bytes are the bound. The worst megabyte takes 0.3 s of a thread.
 MAX_COUNTED_CHARACTERS = 8 * 1024 * 1024
 MEMO_BYTES = 16 * 1024 * 1024
+REMEMBERED_MODELS = 1024
 
 # What an object or an array costs to lay out, in characters of text that take as long to count.
 _CONTAINER_CHARACTERS = 32
@@ -68,6 +71,7 @@ class TokenCounter:
         self._encoders = load({DEFAULT, *encodings})
         self._offload = offload
         self._memo = Memo(memo_bytes)
+        self._hows: LRUCache[str, _How] = LRUCache(REMEMBERED_MODELS)
 
     async def count(self, kind: Kind, payload: Object, model: str) -> Count:
         """Count a request, a large one in a thread; whatever its payload holds, it never raises."""
@@ -123,6 +127,12 @@ class TokenCounter:
         return choose(turns, sizes, tokens, limit)
 
     def _how(self, model: str) -> "_How":
+        how = self._hows.get(model)
+        if how is None:
+            how = self._hows[model] = self._find_how(model)
+        return how
+
+    def _find_how(self, model: str) -> "_How":
         info = self.models.lookup(model)
         family = family_of(model) if info is None else info.family
         encoding = family.encoding if info is None else info.encoding

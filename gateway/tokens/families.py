@@ -111,6 +111,8 @@ FAMILIES = {
     "o3-mini": replace(_O_SERIES, priming_with_tools=3),
     "o4-mini": replace(_O_SERIES, image=Patches(hundredths=172)),
     "gpt-5": _GPT5,
+    "gpt-5-chat": replace(_GPT5, verified=False, reasons=False),
+    "gpt-5-search-api": replace(_GPT5, verified=False),
     "gpt-5-mini": _GPT5_PATCHES,
     "gpt-5-nano": replace(_GPT5, image=Patches(hundredths=150)),
     "gpt-5.1": _GPT5,

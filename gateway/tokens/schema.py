@@ -98,6 +98,9 @@ class TypeWriter:
 
     def _array(self, items: Object, depth: int) -> str:
         item = self._type(items, depth + 1)
+        if "enum" in items or self._options(items):
+            # Whether a union stands in brackets here is not known.
+            self.exact = False
         return f"Array<\n{_head(items)}{item}\n>" if item.startswith("{\n") else f"{item}[]"
 
     def _object(self, schema: Object, depth: int) -> str:

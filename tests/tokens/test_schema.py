@@ -64,6 +64,7 @@ def test_types(schema: dict[str, object], text: str) -> None:
             "_: {\na:\n| { b?: string }\n| null\n,\n}",
         ),
         ({"const": "x", "type": "string"}, "_: { a: string }"),
+        ({"type": "array", "items": {"enum": ["x"]}}, '_: { a: "x"[] }'),
     ],
 )
 def test_guessed_types(schema: dict[str, object], text: str) -> None:
