@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-Name = Literal["model", "messages", "stream_options", "include_usage"]
+Name = Literal["model", "messages"]
 _Value = msgspec.Raw | msgspec.UnsetType
 
 # What may stand between two elements, and before the first.
@@ -21,8 +21,6 @@ class _Members(msgspec.Struct):
 
     model: _Value = msgspec.UNSET
     messages: _Value = msgspec.UNSET
-    stream_options: _Value = msgspec.UNSET
-    include_usage: _Value = msgspec.UNSET
 
 
 _members = msgspec.json.Decoder(_Members).decode
@@ -62,27 +60,6 @@ def _spans(body: bytes, start: int, stop: int) -> list[tuple[int, int]]:
         end = begin + len(memoryview(element))
         spans.append((begin, end))
     return spans
-
-
-def set_include_usage(body: bytes) -> bytes:
-    """Return `body` with `stream_options.include_usage` true, whatever the other options are."""
-    found = _find(body, "stream_options")
-    if found is None:
-        return _add_member(body, b'"stream_options":{"include_usage":true}')
-    options = body[found[0] : found[1]]
-    if not options.startswith(b"{"):
-        changed = b'{"include_usage":true}'
-    elif _find(options, "include_usage") is None:
-        changed = _add_member(options, b'"include_usage":true')
-    else:
-        changed = replace_member(options, "include_usage", b"true")
-    return body[: found[0]] + changed + body[found[1] :]
-
-
-def _add_member(body: bytes, member: bytes) -> bytes:
-    end = body.rindex(b"}")
-    comma = b"" if body[:end].rstrip().endswith(b"{") else b","
-    return body[:end] + comma + member + body[end:]
 
 
 def _find(body: bytes, name: Name) -> tuple[int, int] | None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.splice import remove_elements, replace_member, set_include_usage
+from gateway.splice import remove_elements, replace_member
 
 
 @pytest.mark.parametrize(
@@ -56,30 +56,6 @@ def test_there_may_be_nothing_to_remove() -> None:
     """An empty list, and a list that is not there, leave the body as it is."""
     assert remove_elements(b'{"messages":[ ]}', "messages", {0}) == b'{"messages":[ ]}'
     assert remove_elements(b'{"a":{"messages":[1]}}', "messages", {0}) == b'{"a":{"messages":[1]}}'
-
-
-@pytest.mark.parametrize(
-    ("body", "spliced"),
-    [
-        (b'{"a":1}', b'{"a":1,"stream_options":{"include_usage":true}}'),
-        (b" { } ", b' { "stream_options":{"include_usage":true}} '),
-        (b'{"a":"{"}', b'{"a":"{","stream_options":{"include_usage":true}}'),
-        (b'{"stream_options":null}', b'{"stream_options":{"include_usage":true}}'),
-        (b'{"stream_options": { } }', b'{"stream_options": { "include_usage":true} }'),
-        (b'{"stream_options":{"x":1}}', b'{"stream_options":{"x":1,"include_usage":true}}'),
-        (
-            b'{"stream_options":{"include_usage": false, "x":1},"a":1}',
-            b'{"stream_options":{"include_usage": true, "x":1},"a":1}',
-        ),
-        (
-            b'{"stream_options":{"include_usage":true}}',
-            b'{"stream_options":{"include_usage":true}}',
-        ),
-    ],
-)
-def test_usage_is_asked_for(body: bytes, spliced: bytes) -> None:
-    """The option is set where it stands, or added; other options stay."""
-    assert set_include_usage(body) == spliced
 
 
 names = st.sampled_from(["model", "messages", "a", 'm"', "é", "mod\\u0065l", ""])
@@ -154,23 +130,3 @@ def test_removed_elements_change_nothing_else(
     assert all(byte in rest for byte in spliced)
     if not indices & set(range(len(messages))):
         assert spliced == text.encode()
-
-
-@given(documents({}), values)
-def test_asking_for_usage_changes_nothing_else(
-    drawn: tuple[str, dict[str, object]], options: object
-) -> None:
-    """The document is the same but for the one option."""
-    text, document = drawn
-    body = text.rstrip()[:-1].encode()
-    body += b"," if document else b""
-    body += b'"stream_options":' + json.dumps(options).encode() + b"}"
-
-    changed = json.loads(set_include_usage(body))
-
-    kept = options if isinstance(options, dict) else {}
-    assert changed == {**document, "stream_options": {**kept, "include_usage": True}}
-    assert json.loads(set_include_usage(text.encode())) == {
-        **document,
-        "stream_options": {"include_usage": True},
-    }
