@@ -17,10 +17,16 @@ class Admin:
     """What the operator may ask of one running gateway."""
 
     def __init__(
-        self, registry: CollectorRegistry, not_ready: Callable[[], str | None], clock: Clock
+        self,
+        registry: CollectorRegistry,
+        not_ready: Callable[[], str | None],
+        ailing: Callable[[], str | None],
+        clock: Clock,
     ) -> None:
+        """`not_ready` says why no calls should come, `ailing` what is wrong while they may."""
         self._registry = registry
         self._not_ready = not_ready
+        self._ailing = ailing
         self._clock = clock
         self._rendering = asyncio.Lock()
         self._rendered: dict[str, tuple[float, bytes, str]] = {}
@@ -39,7 +45,8 @@ class Admin:
 
     async def _readyz(self, _: web.Request) -> web.Response:
         reason = self._not_ready()
-        return web.Response(text=f"{reason or 'ok'}\n", status=503 if reason else 200)
+        told = reason or self._ailing() or "ok"
+        return web.Response(text=f"{told}\n", status=503 if reason else 200)
 
     async def _metrics(self, request: web.Request) -> web.Response:
         # Rendering many series takes long: off the loop, one at a time.

@@ -122,7 +122,12 @@ class App:
         self._listener, listen = await _bind(self._server, config.server.listen)
         self.base_url = f"{listen}/v1"
         self._door = self._composer.compose(config, self.base_url)
-        admin = Admin(self.metrics.registry(), lambda: self._not_ready, self._clock)
+        admin = Admin(
+            self.metrics.registry(),
+            lambda: self._not_ready,
+            lambda: None if self._composer.store.up else "ok, but the store is away",
+            self._clock,
+        )
         self._admin_runner = web.AppRunner(admin.app(), access_log=None)
         await self._admin_runner.setup()
         self._admin_listener, admin_listen = await _bind(

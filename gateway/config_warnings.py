@@ -15,6 +15,7 @@ def warnings(config: Config, today: date) -> tuple[str, ...]:
         *_upstreams(config),
         *_models(config),
         *_keys(config, today),
+        *_limits(config),
     )
 
 
@@ -68,6 +69,16 @@ def _keys(config: Config, today: date) -> Iterator[str]:
     for index, key in enumerate(auth.keys):
         if key.expires is not None and key.expires <= today:
             yield f"{joined('auth.keys', index)}: {key.user}'s key expired on {key.expires}"
+
+
+def _limits(config: Config) -> Iterator[str]:
+    scheme = config.store.url.reveal().partition(":")[0]
+    for index, limit in enumerate(config.limits):
+        if limit.budget and scheme == "memory":
+            path = joined("limits", index)
+            yield f"{path}.budget: store.url is memory://, so a restart gives the money anew"
+    if scheme in ("memory", "file") and config.store.replicas > 1:
+        yield "store.replicas: a store of this machine alone is not shared"
 
 
 def unlisted(config: Config, listed: Mapping[str, frozenset[str] | None]) -> Iterator[str]:

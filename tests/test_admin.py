@@ -16,6 +16,7 @@ class Running:
 
     def __init__(self) -> None:
         self.reason: str | None = None
+        self.ailment: str | None = None
         self.metrics = Metrics()
         self.clock = FakeClock()
         self.url = ""
@@ -24,7 +25,9 @@ class Running:
 @pytest.fixture
 async def running() -> AsyncIterator[Running]:
     state = Running()
-    admin = Admin(state.metrics.registry(), lambda: state.reason, state.clock)
+    admin = Admin(
+        state.metrics.registry(), lambda: state.reason, lambda: state.ailment, state.clock
+    )
     runner = web.AppRunner(admin.app(), access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -53,6 +56,13 @@ async def test_alive_and_ready(running: Running) -> None:
 
     assert (await fetch(f"{running.url}/readyz"))[:2] == (503, "draining\n")
     assert (await fetch(f"{running.url}/livez"))[:2] == (200, "ok\n")
+
+
+async def test_what_ails_it_is_told_and_stays_green(running: Running) -> None:
+    """A dead store is named, and does not take the gateway out of service."""
+    running.ailment = "ok, but the store is away"
+
+    assert (await fetch(f"{running.url}/readyz"))[:2] == (200, "ok, but the store is away\n")
 
 
 async def test_metrics_in_both_formats(running: Running) -> None:

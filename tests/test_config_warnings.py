@@ -34,6 +34,14 @@ BITES = {
         upstream("base_url: 'http://engine/v1', auth: passthrough"),
         ["upstreams[0].base_url: keys travel to engine in clear text; use https"],
     ),
+    "money that a restart gives anew": (
+        f"{UPSTREAM}limits: [{{per: user, requests: 5/s}}, {{per: user, budget: 5/day}}]",
+        ["limits[1].budget: store.url is memory://, so a restart gives the money anew"],
+    ),
+    "a store for one machine": (
+        f"{UPSTREAM}store: {{replicas: 2}}",
+        ["store.replicas: a store of this machine alone is not shared"],
+    ),
     "no path": (
         upstream("base_url: 'http://127.0.0.1:11434'"),
         ["upstreams[0].base_url: most servers answer below /v1: http://127.0.0.1:11434/v1"],
