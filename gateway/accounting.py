@@ -1,6 +1,6 @@
 """What a call will take, counted before it is sent, and what it came to: as reported, or counted from what passed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
@@ -19,6 +19,15 @@ Context = Literal["reject", "trim", "off"]
 
 # Models whose prices are worked out and kept.
 MAX_PRICES = 1024
+
+
+class Asking(Protocol):
+    """What asks an engine how it counts."""
+
+    async def count(
+        self, payload: Mapping[str, object], target: Target
+    ) -> tuple[int | None, float]:
+        """Return its number, None where it gives none, and how many seconds that took."""
 
 
 class Transcript(Protocol):
@@ -42,6 +51,8 @@ class Counted:
     count: Count | None = None
     trimmed_turns: int = 0
     trimmed_tokens: int = 0
+    # Spent waiting for an engine that counts.
+    waited_seconds: float = 0.0
 
     @property
     def headers(self) -> Headers:
@@ -61,6 +72,7 @@ class Accountant:
 
     counter: TokenCounter
     outputs: OutputCounter
+    asking: Asking
     # What to do about a prompt that cannot fit, by the model that was asked for.
     context: Callable[[str], Context]
     _prices: dict[str, Price | None] = field(default_factory=dict)
@@ -77,8 +89,15 @@ class Accountant:
             return Counted(call=call, targets=targets, estimate=Estimate(max_output_tokens=0))
         count = await self.counter.count(kind, call.payload, call.model)
         info = self.counter.models.lookup(call.model)
+        waited = 0.0
+        if info is not None and info.tokenizer == "upstream" and kind in ("chat", "completions"):
+            told, waited = await self.asking.count(call.payload, targets[0])
+            if told is not None:
+                count = replace(count, tokens=told, longest=told, margin=0, certainty="exact")
         estimate = _estimate(kind, call, count, info)
-        counted = Counted(call=call, targets=targets, count=count, estimate=estimate)
+        counted = Counted(
+            call=call, targets=targets, count=count, estimate=estimate, waited_seconds=waited
+        )
         mode = self.context(call.model)
         if info is None or mode == "off":
             return counted

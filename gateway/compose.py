@@ -32,6 +32,7 @@ from gateway.transport import Transport
 from gateway.transport.aiohttp_client import AiohttpTransport
 from gateway.transport.pool import Pool
 from gateway.types import Target, User
+from gateway.upstream_tokens import UpstreamTokens
 from gateway.upstreams import Upstream
 from gateway.upstreams.azure import AzureUpstream
 from gateway.upstreams.openai import Base, OpenAIUpstream
@@ -103,7 +104,7 @@ class Composer:
             router=router,
             catalog=catalog,
             relay=Relay(peers, router, self._metrics, self._clock),
-            accountant=self._accountant(config),
+            accountant=self._accountant(config, peers),
             limiter=self._limiter(config),
             checks={upstream.name: _mode(upstream) for upstream in config.upstreams},
             copying=Copying(
@@ -150,14 +151,19 @@ class Composer:
         self._metrics.show_health(router.up)
         return catalog, router
 
-    def _accountant(self, config: c.Config) -> Accountant:
+    def _accountant(self, config: c.Config, peers: Mapping[str, Peer]) -> Accountant:
         """Return what counts under `config`; what was learned and loaded is kept."""
         models = ModelTable(_model_override(name, model) for name, model in config.models.items())
         if self._outputs is None:
             self._outputs = OutputCounter(TokenCounter(models))
         counter = self._outputs.counter
         counter.models = models
-        return Accountant(counter=counter, outputs=self._outputs, context=_context_of(config))
+        return Accountant(
+            counter=counter,
+            outputs=self._outputs,
+            asking=UpstreamTokens(peers=peers, clock=self._clock),
+            context=_context_of(config),
+        )
 
     def _limiter(self, config: c.Config) -> Limiter:
         """Return the limits of `config` over the one store, which outlives it."""

@@ -210,8 +210,11 @@ class Model:
         int | None, Doc("The longest reply, in tokens."), Range(1, 1_000_000_000)
     ] = None
     tokenizer: Annotated[
-        Literal["o200k_base", "cl100k_base", "calibrated"] | None,
-        Doc("How prompts are counted; calibrated: learned from what is billed. null: by the name."),
+        Literal["o200k_base", "cl100k_base", "calibrated", "upstream"] | None,
+        Doc(
+            "How prompts are counted; calibrated: learned from what is billed; upstream: ask it (vLLM, llama.cpp)."
+            " null: by the name."
+        ),
     ] = None
     price: Annotated[ModelPrice | None, Doc("Its price; null: by the name.")] = None
     context: Annotated[

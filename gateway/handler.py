@@ -78,6 +78,7 @@ class Handler:
         counted = await self.accountant.count(  # 400, context_length_exceeded
             endpoint.kind, call, targets, request.headers.get("x-gateway-context")
         )
+        record.waited_seconds += counted.waited_seconds
         call = record.call = counted.call
         record.reply_headers.extend(counted.headers)
         price = self.accountant.price(call.model)

@@ -64,6 +64,7 @@ ARROWS = {
     "logs": "",
     "admin": "",
     "catalog": "auth relay",
+    "upstream_tokens": "relay",
     "intake": "body_coding downstream endpoints json_body",
     "replies": "downstream",
     # The journey of one call, and the door before it.
@@ -75,7 +76,7 @@ ARROWS = {
     "config": "",
     # The composition root: parts are made here and nowhere else.
     "compose": "accounting auth cache catalog config copying door guard handler intake limits metering relay "
-    "routing prices stores tokens transport upstreams validation",
+    "routing prices stores tokens transport upstream_tokens upstreams validation",
     "lifecycle": "",
     "app": "admin catalog compose config demo_upstream door downstream lifecycle logs metering metrics server",
     # A small real upstream, and the command line.
@@ -90,7 +91,7 @@ HOMES = {
     "cachetools": "stores.memory tokens",
     "hiredis": "stores.redis stores.redis_client",
     "httptools": "transport",
-    "msgspec": "catalog config demo_upstream endpoints json_body splice transcript validation",
+    "msgspec": "upstream_tokens catalog config demo_upstream endpoints json_body splice transcript validation",
     "prometheus_client": "admin metrics",
     "tiktoken": "tokens",
     "uvloop": "app demo_upstream",
@@ -110,6 +111,7 @@ DANGEROUS_CALLS = {"eval", "exec", "compile", "__import__", "os.system", "os.pop
 # What only the whole journey shows is told there, by dialogue, instead of in a test file of its own.
 TOLD_IN_JOURNEY = {
     "accounting.py": "test_tokens.py",
+    "upstream_tokens.py": "test_tokens.py",
     "app.py": "test_lifecycle.py",
     "catalog.py": "test_routes.py",
     "compose.py": "test_routes.py",

@@ -4,7 +4,7 @@ import json
 
 from gateway.demo_upstream import DemoUpstream
 from tests.journey.conftest import Connect, Start
-from tests.support.raw_upstream import STREAM_HEAD, chunked, raw_upstream, say
+from tests.support.raw_upstream import STREAM_HEAD, chunked, raw_upstream, say, whole
 
 WORLD_SERIES = [
     {"role": "system", "content": "You are a helpful assistant."},
@@ -99,3 +99,52 @@ async def test_a_stream_without_usage_is_counted(start: Start, connect: Connect)
     tokens = gateway.app.metrics.tokens.values
     assert tokens[("other", "gpt-4o", "input", "estimated")] > 40
     assert 4 <= tokens[("other", "gpt-4o", "output", "estimated")] <= 8
+
+
+LOCAL = "models: {llama: {targets: [{upstream: up}], context_window: 100, tokenizer: upstream}}"
+
+
+async def test_an_engine_that_counts_is_asked(start: Start, connect: Connect) -> None:
+    """VLLM's number for a chat is the prompt's, and what cannot fit by it is refused."""
+    counted = [say(whole(b'{"count": %d, "max_model_len": 100}' % count)) for count in (42, 101)]
+    async with raw_upstream(counted[0], say(whole(b"{}")), counted[1]) as upstream:
+        client = await connect(await start(upstream.url, LOCAL))
+        client.request("POST", "/v1/chat/completions", chat("llama", WORLD_SERIES))
+        fits = await client.reply()
+        client.request("POST", "/v1/chat/completions", chat("llama", WORLD_SERIES))
+        refused = await client.reply()
+
+    received = bytes(upstream.connections[0].received)
+    assert received.startswith(b"POST /tokenize HTTP/1.1\r\n")
+    assert (fits.status, fits.header("x-gateway-prompt-tokens")) == (200, "42")
+    assert json.loads(refused.body)["error"]["code"] == "context_length_exceeded"
+    assert upstream.requests == 3
+
+
+async def test_llama_cpp_writes_the_prompt_out_first(start: Start, connect: Connect) -> None:
+    """Where /tokenize gives no count of a chat, the engine's template and tokens do."""
+    sayings = (
+        say(whole(b'{"tokens": []}')),
+        say(whole(b'{"prompt": "<s>hello"}')),
+        say(whole(b'{"tokens": [1, 2, 3]}')),
+        say(whole(b"{}")),
+    )
+    async with raw_upstream(*sayings) as upstream:
+        client = await connect(await start(upstream.url, LOCAL))
+        client.request("POST", "/v1/chat/completions", chat("llama", WORLD_SERIES))
+        reply = await client.reply()
+
+    assert (reply.status, reply.header("x-gateway-prompt-tokens")) == (200, "3")
+    assert b"POST /apply-template HTTP/1.1" in bytes(upstream.connections[0].received)
+
+
+async def test_an_engine_that_cannot_count_costs_nothing(start: Start, connect: Connect) -> None:
+    """A 404, or nonsense, leaves the count to the gateway."""
+    nothing = say(whole(b"{}", status=b"404 Not Found"))
+    async with raw_upstream(nothing, nothing, say(whole(b"fine"))) as upstream:
+        client = await connect(await start(upstream.url, LOCAL))
+        client.request("POST", "/v1/chat/completions", chat("llama", WORLD_SERIES))
+        reply = await client.reply()
+
+    assert (reply.status, reply.body) == (200, b"fine")
+    assert int(reply.header("x-gateway-prompt-tokens") or 0) > 20
