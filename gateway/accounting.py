@@ -1,11 +1,12 @@
 """What a call will take, counted before it is sent, and what it came to: as reported, or counted from what passed."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from gateway.endpoints import Kind
-from gateway.errors import InvalidRequestError
+from gateway.errors import InvalidRequestError, UpstreamFailedError
 from gateway.limit_estimates import Estimate
 from gateway.prices import Price
 from gateway.splice import remove_elements
@@ -17,6 +18,7 @@ from gateway.types import Call, Headers, Output, Target, Usage
 
 Context = Literal["reject", "trim", "off"]
 
+_A_MILLION = 1_000_000
 # Models whose prices are worked out and kept.
 MAX_PRICES = 1024
 
@@ -142,8 +144,11 @@ class Accountant:
         """
         call, count = counted.call, counted.count
         reported = transcript.usage()
-        if call.model is None or count is None:
+        if call.model is None:
             return reported
+        if count is None:
+            # Not understood, but a model may have a price for each request.
+            return reported or (Usage(estimated=True) if status < 400 else None)
         if reported is not None:
             self._learn(call.model, count, reported)
             return reported
@@ -152,6 +157,19 @@ class Accountant:
         said = await self.outputs.count(call.model, transcript.output())
         return Usage(input_tokens=count.tokens, output_tokens=said, estimated=True)
 
+    @staticmethod
+    def unanswered(counted: Counted, error: BaseException) -> Usage | None:
+        """Return what a call came to that was given up while its upstream had it: the prompt was read, most likely.
+
+        None where nothing was sent, or it was refused.
+        """
+        given_up = isinstance(error, asyncio.CancelledError) or (
+            isinstance(error, UpstreamFailedError) and error.code == "upstream_timeout"
+        )
+        if not given_up or counted.count is None:
+            return None
+        return Usage(input_tokens=counted.count.tokens, estimated=True)
+
     def _learn(self, model: str, count: Count, reported: Usage) -> None:
         if count.features is not None and reported.input_tokens:
             self.counter.calibration.observe(model, count.features, reported.input_tokens)
@@ -159,8 +177,21 @@ class Accountant:
             self.outputs.observe(model, reported.output_tokens)
 
     def price(self, *models: str | None) -> Price | None:
-        """Return the price of the first of `models` that has one."""
-        return next(filter(None, map(self._price, filter(None, models))), None)
+        """Return the price of the first of `models` that has one; the configuration's go before the table's."""
+        names = [name for name in models if name is not None]
+        for configured in (True, False):
+            for name in names:
+                info = self.counter.models.lookup(name)
+                price = self._price(name)
+                if price is not None and (info is not None and info.priced) == configured:
+                    return price
+        return None
+
+    def dearest(self, counted: Counted) -> Price | None:
+        """Return the price of the dearest of the places where a call may be answered."""
+        prices = [self.price(t.asked, t.model, counted.call.model) for t in counted.targets]
+        known = [price for price in prices if price is not None]
+        return max(known, key=lambda price: price.bound(_A_MILLION, _A_MILLION), default=None)
 
     def _price(self, model: str) -> Price | None:
         if model not in self._prices:

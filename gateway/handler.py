@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
-from gateway.accounting import Accountant
+from gateway.accounting import Accountant, Counted
 from gateway.auth import Authenticator, credential, permit_model, unknown_model
 from gateway.catalog import ASK_AGAIN_SECONDS, FRESH_SECONDS, Catalog
 from gateway.clock import Clock
@@ -20,8 +20,9 @@ from gateway.endpoints.rules import RULES
 from gateway.errors import UnavailableError
 from gateway.headers import upward
 from gateway.intake import Intake
-from gateway.limits import Limiter
-from gateway.relay import Peer, Relay
+from gateway.limits import Admission, Limiter
+from gateway.prices import Price
+from gateway.relay import Answer, Peer, Relay
 from gateway.replies import own_fields, send
 from gateway.routing import Router
 from gateway.transcript import Transcript
@@ -81,14 +82,13 @@ class Handler:
         record.waited_seconds += counted.waited_seconds
         call = record.call = counted.call
         record.reply_headers.extend(counted.headers)
-        price = self.accountant.price(call.model)
+        price = self.accountant.dearest(counted)
+        queued = self.clock.monotonic()
         async with self.limiter.admit(
             user, call, counted.estimate, price=price
         ) as admission:  # 429
-            record.reply_headers.extend(admission.headers)
-            answer = await self.relay.open(  # 502, 503, 504
-                call, counted.targets, self._upward(call, record), record, admission
-            )
+            record.waited_seconds += self.clock.monotonic() - queued
+            answer = await self._ask(counted, record, admission, price)  # 502, 503, 504
             record.status = answer.reply.status
             transcript = Transcript.of(call, answer.reply.headers)
             try:
@@ -102,10 +102,25 @@ class Handler:
                 )
             finally:  # also when the client leaves
                 usage = await self.accountant.usage(counted, record.status, transcript)
-                price = self.accountant.price(answer.target.model, call.model)
+                price = self.accountant.price(answer.target.asked, answer.target.model, call.model)
                 record.usage = usage
                 record.cost_nanodollars = price.cost(usage) if price and usage else None
                 admission.settle(usage, price)
+
+    async def _ask(
+        self, counted: Counted, record: Record, admission: Admission, price: Price | None
+    ) -> Answer:
+        """Return an upstream's answer; a call that is given up while an upstream has it pays its prompt."""
+        record.reply_headers.extend(told := admission.headers)
+        upward = self._upward(counted.call, record)
+        try:
+            answer = await self.relay.open(counted.call, counted.targets, upward, record, admission)
+        except BaseException as error:
+            admission.settle(self.accountant.unanswered(counted, error), price)
+            raise
+        if admission.headers is not told:  # an upstream's own limit
+            record.reply_headers.extend(admission.headers)
+        return answer
 
     async def _targets(self, call: Call, record: Record) -> tuple[Target, ...]:
         """Return where the call may go, asking the upstreams for their lists where a name is new."""

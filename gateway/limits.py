@@ -151,10 +151,13 @@ class Admission:
         plan = limiter.plans.for_upstream(self._user, self._call, upstream)
         if plan is not None and plan.rows:
             try:
-                self._upstream_grant = await limiter.taker.take(plan, self._wanted(), may_wait=last)
+                grant = await limiter.taker.take(plan, self._wanted(), may_wait=last)
             except RateLimitError as error:
                 self.upstream_refusal = error
                 return False
+            self._upstream_grant = grant
+            if not self.headers:
+                self.headers = headers(plan.rates, grant.decision)
         self._asked = True
         return True
 

@@ -172,11 +172,14 @@ class Relay:
             pause = BACKOFF_SECONDS * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311 - jitter, no secret
             again = attempt < peer.retries and reason in peer.retry_on and _may_go_on(call, reason)
             if again and left > pause:
-                again = await admission.take_upstream(target.upstream, last=False)
+                try:
+                    again = await admission.take_upstream(target.upstream, last=False)
+                except BaseException:
+                    _give_up(outcome)
+                    raise
             if not again or left <= pause:
                 return _settle_for(outcome, call, reason, last=last or left <= 0)
-            if isinstance(outcome, Answer):
-                outcome.reply.abort()
+            _give_up(outcome)
             self._counters.retried(target.upstream, reason)
             await self._clock.sleep(pause)
             record.waited_seconds += pause
@@ -212,6 +215,11 @@ class Relay:
         else:
             self._health.answered(target)
         return Answer(reply=reply, peer=peer, target=target)
+
+
+def _give_up(outcome: Answer | Failure) -> None:
+    if isinstance(outcome, Answer):
+        outcome.reply.abort()
 
 
 def _may_go_on(call: Call, reason: str) -> bool:

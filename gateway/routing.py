@@ -130,7 +130,7 @@ class Router:
         route = self._route(model)
         if route is not None and route.targets:
             return [
-                target if target.model is not None else replace(target, model=model)
+                replace(target, model=target.model or model, asked=model)
                 for target in self._shuffled(route.targets)
             ]
         return [

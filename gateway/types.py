@@ -93,6 +93,8 @@ class Target:
     weight: float = 1.0
     # Tokens that the model can hold, where it is known.
     context_window: int | None = None
+    # The name that led here: the client's own, or a fallback's.
+    asked: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

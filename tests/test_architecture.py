@@ -69,8 +69,8 @@ ARROWS = {
     "replies": "downstream",
     # The journey of one call, and the door before it.
     "accounting": "endpoints limits prices splice tokens",
-    "handler": "accounting auth cache catalog copying downstream endpoints headers intake limits relay replies "
-    "routing transcript validation",
+    "handler": "accounting auth cache catalog copying downstream endpoints headers intake limits prices relay "
+    "replies routing transcript validation",
     "door": "downstream endpoints guard handler metering replies",
     # What can be configured, and how it is read.
     "config": "",

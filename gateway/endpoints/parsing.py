@@ -32,7 +32,7 @@ def parse(
         payload=payload,
         model=_model(payload, required=endpoint.kind is not None),
         stream=payload.get("stream") is True,
-        n=_count(payload.get("n")) or 1,
+        n=_choices(payload),
         max_output_tokens=_max_output_tokens(payload),
         end_user=_end_user(payload),
         repeatable=_repeatable(call, endpoint, payload),
@@ -80,6 +80,14 @@ def _kind(value: object) -> str:
 
 def _count(value: object) -> int | None:
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+
+
+def _choices(payload: Mapping[str, object]) -> int:
+    """Return how many answers are written: `n` or `best_of`, to each of a completion's prompts."""
+    each = max(_count(payload.get("n")) or 1, _count(payload.get("best_of")) or 1)
+    prompt = payload.get("prompt")
+    several = isinstance(prompt, list) and prompt and not isinstance(prompt[0], int)
+    return each * len(prompt) if several and isinstance(prompt, list) else each
 
 
 def _max_output_tokens(payload: Mapping[str, object]) -> int | None:

@@ -42,6 +42,8 @@ class ModelInfo:
     cached_input: Decimal | None = None
     output: Decimal | None = None
     request: Decimal | None = None
+    # The configuration says what it costs.
+    priced: bool = False
     # The configuration says how large the window is and how to count: that is enough to refuse by.
     declared: bool = False
 
@@ -141,4 +143,4 @@ def _read(name: str, model: str, entry: Object) -> ModelInfo:
 def _overridden(info: ModelInfo, override: ModelOverride) -> ModelInfo:
     changes = {key: value for key in _OVERRIDDEN if (value := getattr(override, key)) is not None}
     declared = override.context_window is not None and override.tokenizer is not None
-    return replace(info, **changes, declared=declared)
+    return replace(info, **changes, declared=declared, priced=override.input is not None)

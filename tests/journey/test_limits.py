@@ -159,3 +159,81 @@ async def test_an_upstream_without_room_is_passed_over(
 
     assert seen[:2] == [(200, "up"), (200, "spare")]
     assert seen[2][0] == 429
+
+
+async def test_an_alias_costs_what_the_configuration_says(
+    demo: DemoUpstream, start: Start, connect: Connect
+) -> None:
+    """The operator's price of a name goes before the table's price of what stands behind it."""
+    config = "models: {fast: {targets: [{upstream: up, model: gpt-4o-mini}], price: {input: 1000, output: 1000}}}\n"
+    gateway = await start(demo.url, config + KEYS)
+    client = await connect(gateway)
+    client.request("POST", "/v1/chat/completions", CHAT.replace(b"demo", b"fast"), ALICE)
+    reply = await client.reply()
+
+    used = json.loads(reply.body)["usage"]["total_tokens"]
+    assert gateway.app.metrics.cost.values[("alice", "fast")] == used / 1000
+
+
+async def test_audio_is_priced_by_request(
+    demo: DemoUpstream, start: Start, connect: Connect
+) -> None:
+    """What reports no tokens still costs what a request costs."""
+    config = "models: {tts-1: {targets: [{upstream: up}], price: {request: 0.5}}}\n"
+    gateway = await start(demo.url, config + KEYS)
+    client = await connect(gateway)
+    body = b'{"model":"tts-1","input":"one two three","voice":"alloy"}'
+    client.request("POST", "/v1/audio/speech", body, ALICE)
+    assert (await client.reply()).status == 200
+    client.request("GET", "/healthz")
+    await client.reply()
+
+    assert gateway.app.metrics.cost.values[("alice", "tts-1")] == 0.5
+
+
+async def test_a_completion_of_many_prompts_is_reserved_whole(
+    demo: DemoUpstream, start: Start, connect: Connect
+) -> None:
+    """Each prompt's reply is reserved: a hard bound holds for all of them together."""
+    config = KEYS + "limits: [{per: user, tokens: 1000/h, reserve: max}]"
+    client = await connect(await start(demo.url, config))
+    body = b'{"model":"demo","prompt":["a","b","c","d","e"],"max_tokens":300}'
+    client.request("POST", "/v1/completions", body, ALICE)
+
+    assert refusal(await client.reply())[0] == 429
+
+
+async def test_an_upstreams_limit_is_told_too(
+    demo: DemoUpstream, start: Start, connect: Connect
+) -> None:
+    """Where an upstream's rule alone covers a call, its numbers are told, and not the upstream's own."""
+    client = await connect(await start(demo.url, KEYS + "limits: [{per: upstream, requests: 5/h}]"))
+    client.request("POST", "/v1/chat/completions", CHAT, ALICE)
+    reply = await client.reply()
+
+    told = [v for name, v in reply.headers if name == "x-ratelimit-limit-requests"]
+    assert told == ["5"]
+    assert reply.header("x-ratelimit-limit-tokens") is None
+
+
+async def test_who_hangs_up_pays_for_the_prompt(
+    demo: DemoUpstream, start: Start, connect: Connect
+) -> None:
+    """A call that is given up while its upstream has it is charged the prompt that was counted."""
+    gateway = await start(demo.url, KEYS + "limits: [{per: user, tokens: 10000/h}]")
+    leaving, next_one = await connect(gateway), await connect(gateway)
+    long = CHAT.replace(b"one two three", b"word " * 500)
+    leaving.request(
+        "POST", "/v1/chat/completions", long, (*ALICE, ("x-demo", '{"hang_after": -1}'))
+    )
+    async with asyncio.timeout(10):
+        while not demo.requests:  # noqa: ASYNC110 - the demo has no event for it
+            await asyncio.sleep(0.001)
+    leaving.writer.transport.abort()
+    async with asyncio.timeout(10):
+        while gateway.app.calls_in_flight:  # noqa: ASYNC110 - nor has the gateway
+            await asyncio.sleep(0.001)
+    next_one.request("POST", "/v1/chat/completions", CHAT, ALICE)
+    left = int((await next_one.reply()).header("x-ratelimit-remaining-tokens") or 0)
+
+    assert 8000 < left < 9500
