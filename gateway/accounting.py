@@ -19,6 +19,8 @@ from gateway.types import Call, Headers, Output, Target, Usage
 Context = Literal["reject", "trim", "off"]
 
 _A_MILLION = 1_000_000
+# Ways to count that begin with a guess: nothing is refused by it before something was learned.
+_LEARNED = ("calibrated", "upstream")
 # Models whose prices are worked out and kept.
 MAX_PRICES = 1024
 
@@ -101,7 +103,8 @@ class Accountant:
             call=call, targets=targets, count=count, estimate=estimate, waited_seconds=waited
         )
         mode = self.context(call.model)
-        if info is None or mode == "off":
+        guessed = info is not None and info.tokenizer in _LEARNED and not count.margin
+        if info is None or mode == "off" or (guessed and count.certainty != "exact"):
             return counted
         refusal = fits(count, info, call.max_output_tokens, kind=kind)
         if refusal is None:
@@ -109,7 +112,7 @@ class Accountant:
         roomier = [t for t in targets if t.context_window and t.context_window >= count.longest]
         if roomier:
             return replace(counted, targets=roomier)
-        if kind == "chat" and "trim" in (mode, context):
+        if kind == "chat" and (context or mode) == "trim":
             return await self._trimmed(counted, count, info, refusal)
         raise refusal
 

@@ -204,7 +204,9 @@ class Model:
         tuple[Text, ...], Doc("Models to try, in order, when no target is left.")
     ] = ()
     context_window: Annotated[
-        int | None, Doc("Tokens of prompt and reply together."), Range(1, 1_000_000_000)
+        int | None,
+        Doc("Tokens of a prompt; with its reply where the two share it."),
+        Range(1, 1_000_000_000),
     ] = None
     max_output_tokens: Annotated[
         int | None, Doc("The longest reply, in tokens."), Range(1, 1_000_000_000)
