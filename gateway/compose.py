@@ -180,9 +180,11 @@ class Composer:
     def _peer(self, upstream: c.Upstream) -> Peer:
         known = self._transports.get(upstream.name)
         if known is None or known[0] != upstream:
+            # The new one first: where it cannot be made, the old one stays in force.
+            made = (upstream, self._transport(upstream))
             if known is not None:
                 known[1].retire()
-            self._transports[upstream.name] = known = (upstream, self._transport(upstream))
+            self._transports[upstream.name] = known = made
         key = _key(upstream)
         return Peer(
             upstream=_upstream(upstream),
