@@ -21,7 +21,12 @@ PACKAGE = ROOT / "gateway"
 FOUNDATION = {"types", "errors", "clock", "deadlines"}
 
 # Files of these names belong to one part, as those of a folder do.
-FOLDED = {"config_": "config", "limit_": "limits", "validation_": "validation"}
+FOLDED = {
+    "config_": "config",
+    "limit_": "limits",
+    "metric_": "metrics",
+    "validation_": "validation",
+}
 
 # Part -> the parts that it may import beside the foundation; within a part everything may be imported.
 # Policies know neither sockets nor the configuration, nor one another.
