@@ -22,6 +22,7 @@ FOUNDATION = {"types", "errors", "clock", "deadlines"}
 
 # Files of these names belong to one part, as those of a folder do.
 FOLDED = {
+    "compose_": "compose",
     "config_": "config",
     "limit_": "limits",
     "metric_": "metrics",
@@ -120,6 +121,7 @@ TOLD_IN_JOURNEY = {
     "app.py": "test_lifecycle.py",
     "catalog.py": "test_routes.py",
     "compose.py": "test_routes.py",
+    "compose_sections.py": "test_routes.py",
     "copying.py": "test_breaks.py",
     "door.py": "test_errors.py",
     "downstream.py": "test_leaving.py",

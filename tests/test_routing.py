@@ -131,8 +131,8 @@ def test_the_health_of_what_is_configured_is_shown_from_the_start() -> None:
     """Each upstream and each model's targets have their series before anything failed; a glob has no name there."""
     routes = Router(
         models=(
-            ModelRoute(name="fast", targets=(Target(upstream="a", model="x"), target("b", None))),
-            ModelRoute(name="gpt-*", targets=(Target(upstream="a"),)),
+            ModelRoute(name="fast", targets=(target("a", "x"), target("b"))),
+            ModelRoute(name="gpt-*", targets=(target("a"),)),
         ),
         upstreams=(UpstreamRoute(name="a"), UpstreamRoute(name="b")),
         clock=FakeClock(),
