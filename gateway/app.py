@@ -9,7 +9,7 @@ import logging
 import resource
 import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -28,6 +28,7 @@ from gateway.config_types import ListenAddress, TcpAddress, UnixAddress
 from gateway.deadlines import Deadlines
 from gateway.door import RequestIds
 from gateway.downstream import RawReply, head_bytes
+from gateway.entries import Entry
 from gateway.errors import GatewayError, StartError
 from gateway.lifecycle import live, wait_until
 from gateway.logs import Log
@@ -38,6 +39,8 @@ from gateway.types import Headers
 
 # How often it is looked whether an upstream's list of models is old; after a reload it is new.
 REFRESH_SECONDS = 30.0
+# How often it is looked how late the event loop is.
+LAG_SECONDS = 0.5
 # The demo's upstream says a word this often, so that a stream is seen to stream.
 DEMO_PACE_MS = 30
 DEMO_BANNER = """
@@ -67,8 +70,8 @@ class CallLog(Protocol):
     def configure(self, level: str, style: str) -> None:
         """Take the settings of `logging`."""
 
-    def access(self, fields: Mapping[str, object]) -> None:
-        """Take the line of a call that ended."""
+    def access(self, call: Entry) -> None:
+        """Take a call that ended."""
 
 
 class App:
@@ -176,11 +179,20 @@ class App:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._composer.store.run())
             tasks.create_task(self._refresh())
+            tasks.create_task(self._watch_loop())
 
     async def _refresh(self) -> None:
         while True:
             await self._composer.refresh()
             await self._clock.sleep(REFRESH_SECONDS)
+
+    async def _watch_loop(self) -> None:
+        """Note how late the event loop comes to what is due."""
+        lag = self.metrics.loop_lag.series(())
+        while True:
+            due = self._clock.monotonic() + LAG_SECONDS
+            await self._clock.sleep(LAG_SECONDS)
+            lag.observe(max(0.0, self._clock.monotonic() - due))
 
     async def drain(self) -> None:
         """Stop taking calls, let those in flight end within the grace, cut what is left."""
@@ -217,6 +229,8 @@ class App:
             self._meter.access = self._log.access if config.logging.access else None
         self.metrics.reload_ok.set((), 1)
         self.metrics.reload_at.set((), self._clock.time())
+        self.metrics.user.limit = config.metrics.max_users
+        self.metrics.model.limit = config.metrics.max_models
         self.metrics.user.admit(key.user for key in config.auth.keys)
         self.metrics.model.admit(name for name in config.models if not is_glob(name))
         targets = [target for model in config.models.values() for target in model.targets]

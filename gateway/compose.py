@@ -1,5 +1,6 @@
 """The composition: sections of the configuration become the parts that a call meets. Nobody else composes."""
 
+import operator
 from collections.abc import Callable, Iterable, Mapping
 
 from gateway import config as c
@@ -15,6 +16,7 @@ from gateway.compose_sections import (
     lower,
     model_override,
     model_route,
+    provider_of,
     ssl_context,
     store_of,
     upstream_key,
@@ -58,6 +60,7 @@ class Composer:
         """Open the store. Raises StartError where it cannot be used."""
         self.store = store_of(store, clock)
         self._outputs: OutputCounter | None = None
+        self._limits: Limiter | None = None
         meter.metrics.store_up.read = lambda: {(): float(self.store.up)}
         meter.metrics.store_errors.read = lambda: {
             (operation,): count for operation, count in self.store.errors.items()
@@ -88,6 +91,7 @@ class Composer:
         """
         peers = {upstream.name: self._peer(upstream) for upstream in config.upstreams}
         self._retire(set(peers))
+        self._meter.providers = {u.name: provider_of(u) for u in config.upstreams}
         catalog, router = self._routing(config, peers)
         server = config.server
         handler = Handler(
@@ -110,6 +114,7 @@ class Composer:
                 self._clock,
                 self._deadlines,
                 keepalive_seconds=server.stream_keepalive,
+                streams=self._metrics.streams.cell(()),
             ),
             clock=self._clock,
             end_user_header=lower(config.auth.end_user_header),
@@ -165,10 +170,21 @@ class Composer:
 
     def _limiter(self, config: c.Config) -> Limiter:
         """Return the limits of `config` over the one store, which outlives it."""
-        limiter = Limiter([limit_rule(limit) for limit in config.limits], self.store, self._clock)
+        limiter = Limiter(
+            [limit_rule(limit) for limit in config.limits],
+            self.store,
+            self._clock,
+            unpriced=config.usage.unpriced,
+        )
+        if self._limits is not None:
+            limiter.carry_on(self._limits)
+        self._limits = limiter
         metrics = self._metrics
-        metrics.limit_decisions.read = lambda: bounded(limiter.decisions.items(), metrics.user)
-        metrics.limit_used.read = lambda: bounded(limiter.used_ratios().items(), metrics.user)
+        metrics.limit_decisions.read = lambda: bounded(
+            limiter.decisions.items(), metrics.user, operator.add
+        )
+        # Of those who share a label, the one nearest to its limit.
+        metrics.limit_used.read = lambda: bounded(limiter.used_ratios().items(), metrics.user, max)
         metrics.limit_overshoot.read = lambda: {
             ("tokens",): limiter.overshoot["tokens"],
             ("budget",): limiter.overshoot["budget"] / NANODOLLARS_PER_USD,
@@ -220,11 +236,14 @@ class Composer:
 
 
 def bounded(
-    series: Iterable[tuple[tuple[str, ...], float]], user: Callable[[str], str]
+    series: Iterable[tuple[tuple[str, ...], float]],
+    user: Callable[[str], str],
+    join: Callable[[float, float], float],
 ) -> Mapping[tuple[str, ...], float]:
-    """Return series whose first label is a user's name with that label bounded; those that meet add up."""
+    """Return series whose first label is a user's name with that label bounded; those that meet are joined."""
     found: dict[tuple[str, ...], float] = {}
-    for (name, *rest), value in series:
+    # Copied at once: it is read in a thread of its own.
+    for (name, *rest), value in list(series):
         labels = (user(name), *rest)
-        found[labels] = found.get(labels, 0) + value
+        found[labels] = join(found[labels], value) if labels in found else value
     return found

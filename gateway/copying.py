@@ -35,6 +35,12 @@ class Transcript(Protocol):
         """Note that the reply ended as its framing says."""
 
 
+class Number(Protocol):
+    """A number that is shown somewhere."""
+
+    value: float
+
+
 class Copying:
     """Copies replies to clients, under one configuration's rules."""
 
@@ -45,8 +51,11 @@ class Copying:
         deadlines: Deadlines,
         *,
         keepalive_seconds: float | None,
+        streams: Number,
     ) -> None:
+        """`streams`: how many streamed replies are on their way."""
         self._health = health
+        self._streams = streams
         self._clock = clock
         self._deadlines = deadlines
         self._keepalive_seconds = keepalive_seconds
@@ -71,6 +80,8 @@ class Copying:
         if self._keepalive_seconds is not None and copier.takes_comments:
             copier.keepalive = _Keepalive(down, self._deadlines, self._keepalive_seconds)
         began = self._clock.monotonic()
+        streamed = record.call is not None and record.call.stream
+        self._streams.value += streamed
         try:
             down.tie(reply, stall_seconds=peer.idle_seconds)
             copier.begin()
@@ -87,6 +98,7 @@ class Copying:
             record.error_code = failure.error.code
             down.cut()
         finally:
+            self._streams.value -= streamed
             if copier.keepalive is not None:
                 copier.keepalive.stop()
             down.untie()

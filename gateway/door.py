@@ -144,6 +144,7 @@ class Door:
             endpoint="other",
             method=request.method,
             started=self._clock.monotonic(),
+            path=request.raw_path,
         )
         return record, loops
 

@@ -87,7 +87,8 @@ class Handler:
         async with self.limiter.admit(
             user, call, counted.estimate, price=price
         ) as admission:  # 429
-            record.waited_seconds += self.clock.monotonic() - queued
+            record.queued_seconds = self.clock.monotonic() - queued
+            record.waited_seconds += record.queued_seconds
             answer = await self._ask(counted, record, admission, price)  # 502, 503, 504
             record.status = answer.reply.status
             transcript = Transcript.of(call, answer.reply.headers)

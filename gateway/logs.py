@@ -9,8 +9,8 @@ import json
 import logging
 import sys
 import threading
-from collections.abc import Mapping
-from typing import TextIO
+from collections.abc import Callable, Mapping
+from typing import Protocol, TextIO
 
 from gateway.clock import Clock, utc_stamp
 
@@ -23,6 +23,19 @@ BATCH_SECONDS = 0.05
 _encode = json.JSONEncoder(default=str).encode
 
 Fields = Mapping[str, object]
+# Puts a line into words; the thread calls it.
+Line = Callable[[], str]
+
+
+class Told(Protocol):
+    """A call that ended."""
+
+    @property
+    def time(self) -> float:
+        """When, in seconds since 1970."""
+
+    def fields(self) -> Fields:
+        """Return what is told of it."""
 
 
 class LineWriter:
@@ -30,14 +43,14 @@ class LineWriter:
 
     def __init__(self, stream: TextIO | None) -> None:
         self._stream = stream
-        self._lines: list[str] = []
+        self._lines: list[Line] = []
         self._due = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
 
-    def write(self, line: str) -> None:
-        """Take a line."""
+    def write(self, line: Line) -> None:
+        """Take a line, which is put into words when it is written."""
         if len(self._lines) < MAX_WAITING_LINES:
             self._lines.append(line)
             if len(self._lines) == 1:
@@ -61,7 +74,7 @@ class LineWriter:
         lines, self._lines = self._lines, []
         if lines and self._stream is not None:
             with contextlib.suppress(OSError, ValueError):
-                self._stream.write("\n".join(lines) + "\n")
+                self._stream.write("".join([f"{line()}\n" for line in lines]))
                 self._stream.flush()
 
 
@@ -86,13 +99,15 @@ class Log:
         self._render = _text if style == "text" else _json
         logging.getLogger("gateway").setLevel(level.upper())
 
-    def access(self, fields: Fields) -> None:
+    def access(self, call: Told) -> None:
         """Write the line of a call that ended."""
-        self.write("info", "call", fields)
+        render = self._render
+        self._writer.write(lambda: render(utc_stamp(call.time), "info", "call", call.fields()))
 
     def write(self, level: str, message: str, fields: Fields) -> None:
         """Write a line."""
-        self._writer.write(self._render(utc_stamp(self._clock.time()), level, message, fields))
+        line = self._render(utc_stamp(self._clock.time()), level, message, fields)
+        self._writer.write(lambda: line)
 
     def stop(self) -> None:
         """Write what is left, and end."""

@@ -121,6 +121,8 @@ class Record:
     method: str
     # Monotonic seconds.
     started: float
+    # The request's target as sent.
+    path: str | None = None
     user: User | None = None
     call: Call | None = None
     target: Target | None = None
@@ -139,6 +141,8 @@ class Record:
     head_at: float | None = None
     # Seconds spent waiting for the client's body and for the upstream: not the gateway's own.
     waited_seconds: float = 0.0
+    # Seconds in which it waited for its turn within its limits; they are among those waited.
+    queued_seconds: float = 0.0
     first_byte_at: float | None = None
     sent_bytes: int = 0
     # In which phase the client left: "waiting", "streaming"; None: it stayed.

@@ -66,7 +66,8 @@ ARROWS = {
     "relay": "inflate limits transport upstreams",
     "copying": "downstream headers inflate relay",
     "metrics": "",
-    "metering": "metrics prices",
+    "entries": "prices",
+    "metering": "entries metrics prices",
     "logs": "",
     "admin": "",
     "catalog": "auth relay",
@@ -84,7 +85,7 @@ ARROWS = {
     "compose": "accounting auth cache catalog config copying door guard handler intake limits metering relay "
     "routing prices stores tokens transport upstream_tokens upstreams validation",
     "lifecycle": "",
-    "app": "admin catalog compose config demo_upstream door downstream lifecycle logs metering metrics server",
+    "app": "admin catalog compose config demo_upstream door downstream entries lifecycle logs metering metrics server",
     # A small real upstream, and the command line.
     "demo_upstream": "",
     "probes": "config",
