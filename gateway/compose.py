@@ -118,6 +118,7 @@ class Composer:
             ),
             clock=self._clock,
             end_user_header=lower(config.auth.end_user_header),
+            always_usage=config.usage.include_usage == "always",
             relay_models=lists_itself(config),
         )
         return Door(

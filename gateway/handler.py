@@ -25,6 +25,7 @@ from gateway.prices import Price
 from gateway.relay import Answer, Peer, Relay
 from gateway.replies import own_fields, send
 from gateway.routing import Router
+from gateway.stream_usage import UsageFilter, ask, asks
 from gateway.transcript import Transcript
 from gateway.types import Call, Headers, Record, Target, Upload, User
 from gateway.validation import Mode, check
@@ -46,6 +47,8 @@ class Handler:
     checks: Mapping[str, Mode]
     clock: Clock
     end_user_header: bytes | None
+    # Streams are asked for their usage whatever their clients asked for.
+    always_usage: bool
     # A sole upstream that takes everything lists its models itself.
     relay_models: bool
 
@@ -82,6 +85,7 @@ class Handler:
         record.waited_seconds += counted.waited_seconds
         call = record.call = counted.call
         record.reply_headers.extend(counted.headers)
+        sent = ask(call) if self.always_usage and asks(call) else call
         price = self.accountant.dearest(counted)
         queued = self.clock.monotonic()
         async with self.limiter.admit(
@@ -89,9 +93,9 @@ class Handler:
         ) as admission:  # 429
             record.queued_seconds = self.clock.monotonic() - queued
             record.waited_seconds += record.queued_seconds
-            answer = await self._ask(counted, record, admission, price)  # 502, 503, 504
+            answer = await self._ask(sent, counted, record, admission, price)  # 502, 503, 504
             record.status = answer.reply.status
-            transcript = Transcript.of(call, answer.reply.headers)
+            transcript = Transcript.of(sent, answer.reply.headers)
             try:
                 await self.copying.copy(
                     answer,
@@ -100,6 +104,7 @@ class Handler:
                     record,
                     own_fields(record, answer.reply.headers, self.clock),
                     head_only=call.method == "HEAD",
+                    unasked=None if sent is call else UsageFilter(),
                 )
             finally:  # also when the client leaves
                 usage = await self.accountant.usage(counted, record.status, transcript)
@@ -109,13 +114,18 @@ class Handler:
                 admission.settle(usage, price)
 
     async def _ask(
-        self, counted: Counted, record: Record, admission: Admission, price: Price | None
+        self,
+        sent: Call,
+        counted: Counted,
+        record: Record,
+        admission: Admission,
+        price: Price | None,
     ) -> Answer:
         """Return an upstream's answer; a call that is given up while an upstream has it pays its prompt."""
         record.reply_headers.extend(told := admission.headers)
-        upward = self._upward(counted.call, record)
+        upward = self._upward(sent, record)
         try:
-            answer = await self.relay.open(counted.call, counted.targets, upward, record, admission)
+            answer = await self.relay.open(sent, counted.targets, upward, record, admission)
         except BaseException as error:
             admission.settle(self.accountant.unanswered(counted, error), price)
             raise

@@ -45,6 +45,7 @@ ARROWS = {
     "json_skeleton": "",
     "prices": "",
     "splice": "",
+    "stream_usage": "splice",
     # Where shared state lives.
     "stores": "",
     # Policies.
@@ -77,7 +78,7 @@ ARROWS = {
     # The journey of one call, and the door before it.
     "accounting": "endpoints limits prices splice tokens",
     "handler": "accounting auth cache catalog copying downstream endpoints headers intake limits prices relay "
-    "replies routing transcript validation",
+    "replies routing stream_usage transcript validation",
     "door": "downstream endpoints guard handler metering replies",
     # What can be configured, and how it is read.
     "config": "",
@@ -98,7 +99,8 @@ HOMES = {
     "cachetools": "stores.memory tokens",
     "hiredis": "stores.redis stores.redis_client",
     "httptools": "transport",
-    "msgspec": "upstream_tokens catalog config demo_upstream endpoints json_body splice transcript validation",
+    "msgspec": "upstream_tokens catalog config demo_upstream endpoints json_body splice stream_usage transcript "
+    "validation",
     "prometheus_client": "admin metrics",
     "tiktoken": "tokens",
     "uvloop": "app demo_upstream",
