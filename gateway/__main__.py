@@ -25,10 +25,11 @@ from gateway.config_loader import effective, load
 from gateway.config_schema import config_schema
 from gateway.config_tree import ConfigError, Problem
 from gateway.config_types import BadValueError
-from gateway.config_warnings import unlisted, warnings
+from gateway.config_warnings import Traits, unlisted, warnings
 from gateway.errors import StartError
 from gateway.probes import ask_models, ask_ready
 from gateway.tokens.counter import TokenCounter
+from gateway.tokens.families import family_of
 from gateway.tokens.lines import count_lines
 from gateway.tokens.models import ModelTable
 
@@ -90,7 +91,8 @@ def _check(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     path = _file(options.file, environ)
     config = load(path, environ).config
     reports = [f"{path or 'environment'}: fine"]
-    bites = list(warnings(config, datetime.fromtimestamp(SystemClock().time(), UTC).date()))
+    today = datetime.fromtimestamp(SystemClock().time(), UTC).date()
+    bites = list(warnings(config, today, _traits_of(ModelTable())))
     code = FINE
     if options.live:
         answers = ask_models(config.upstreams)
@@ -102,6 +104,16 @@ def _check(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
         reports = [*effective(config).splitlines(), *(f"# {report}" for report in reports)]
     _say(*reports)
     return _complain(code, *(f"warning: {bite}" for bite in bites))
+
+
+def _traits_of(models: ModelTable) -> Callable[[str], Traits]:
+    def traits(name: str) -> Traits:
+        info = models.lookup(name)
+        return Traits(
+            priced=info is not None and info.input is not None, reasons=family_of(name).reasons
+        )
+
+    return traits
 
 
 def _keys_new(options: argparse.Namespace, _environ: Mapping[str, str]) -> int:
