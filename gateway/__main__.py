@@ -32,6 +32,7 @@ from gateway.tokens.counter import TokenCounter
 from gateway.tokens.families import family_of
 from gateway.tokens.lines import count_lines
 from gateway.tokens.models import ModelTable
+from gateway.usage_report import KEYS, Report, with_older
 
 FINE, FAILED, WRONG = 0, 1, 2
 DEFAULT_LISTEN = "127.0.0.1:4000"
@@ -163,6 +164,23 @@ def _count(options: argparse.Namespace, _environ: Mapping[str, str]) -> int:
     return code
 
 
+def _usage(options: argparse.Namespace, _environ: Mapping[str, str]) -> int:
+    by = [name for name in options.by.split(",") if name]
+    unknown = [name for name in by if name not in KEYS]
+    if unknown:
+        _refuse("--by", f"{unknown[0]}: expected some of {', '.join(KEYS)}")
+    report = Report(by)
+    for path in with_older(options.files):
+        try:
+            with path.open("rb") as lines:
+                report.read(lines)
+        except OSError as error:
+            _refuse(str(path), error.strerror or str(error))
+    _say(*(report.csv() if options.csv else report.table()))
+    told = [f"warning: {report.unread} lines are none of a usage log"] * bool(report.unread)
+    return _complain(FINE, *told)
+
+
 def _schema(_options: argparse.Namespace, _environ: Mapping[str, str]) -> int:
     _say(json.dumps(config_schema(), indent=2, ensure_ascii=False))
     return FINE
@@ -269,6 +287,20 @@ def _parser() -> _Parser:
         "--print-effective", action="store_true", help="print all that holds, secrets masked"
     )
 
+    _add_sums(commands)
+    keys = commands.add_parser("keys", help="make and digest clients' keys")
+    _add_keys(keys.add_subparsers(metavar="COMMAND", required=True))
+
+    schema = "gateway schema > config.schema.json"
+    _add(commands, "schema", _schema, "print the JSON Schema of config.yaml", schema)
+    health = _add(
+        commands, "healthcheck", _healthcheck, "ask the running gateway", "gateway healthcheck"
+    )
+    _add_config(health)
+    return parser
+
+
+def _add_sums(commands: _Commands) -> None:
     count = _add(
         commands,
         "count",
@@ -281,16 +313,24 @@ def _parser() -> _Parser:
     )
     count.add_argument("--json", action="store_true", help="add encoding and certainty")
 
-    keys = commands.add_parser("keys", help="make and digest clients' keys")
-    _add_keys(keys.add_subparsers(metavar="COMMAND", required=True))
-
-    schema = "gateway schema > config.schema.json"
-    _add(commands, "schema", _schema, "print the JSON Schema of config.yaml", schema)
-    health = _add(
-        commands, "healthcheck", _healthcheck, "ask the running gateway", "gateway healthcheck"
+    usage = _add(
+        commands,
+        "usage",
+        _usage,
+        "sum up the usage log",
+        "gateway usage usage.jsonl --by user,day --csv",
     )
-    _add_config(health)
-    return parser
+    usage.add_argument(
+        "files",
+        metavar="FILE",
+        type=Path,
+        nargs="+",
+        help="a usage log; its older files (FILE.1 …) are read with it",
+    )
+    usage.add_argument(
+        "--by", metavar="KEYS", default="user,model", help=f"one sum for each: {', '.join(KEYS)}"
+    )
+    usage.add_argument("--csv", action="store_true", help="print CSV instead of a table")
 
 
 def _add_keys(commands: _Commands) -> None:

@@ -8,10 +8,10 @@ import contextlib
 import json
 import logging
 import sys
-import threading
 from collections.abc import Callable, Mapping
 from typing import Protocol, TextIO
 
+from gateway.batching import Batches
 from gateway.clock import Clock, utc_stamp
 
 # Lines that wait for a slow stderr; above that they are dropped rather than held.
@@ -38,46 +38,6 @@ class Told(Protocol):
         """Return what is told of it."""
 
 
-class LineWriter:
-    """Takes lines without waiting and writes them by a thread; what a full disk refuses is lost, nothing else."""
-
-    def __init__(self, stream: TextIO | None) -> None:
-        self._stream = stream
-        self._lines: list[Line] = []
-        self._due = threading.Event()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
-        self._thread.start()
-
-    def write(self, line: Line) -> None:
-        """Take a line, which is put into words when it is written."""
-        if len(self._lines) < MAX_WAITING_LINES:
-            self._lines.append(line)
-            if len(self._lines) == 1:
-                self._due.set()
-
-    def stop(self) -> None:
-        """Write what is left, and no more."""
-        self._stopping.set()
-        self._due.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            self._due.wait()
-            self._stopping.wait(BATCH_SECONDS)
-            self._due.clear()
-            self._flush()
-        self._flush()
-
-    def _flush(self) -> None:
-        lines, self._lines = self._lines, []
-        if lines and self._stream is not None:
-            with contextlib.suppress(OSError, ValueError):
-                self._stream.write("".join([f"{line()}\n" for line in lines]))
-                self._stream.flush()
-
-
 class Log:
     """The package's log: a handler for `logging`, and the access lines, which are many, beside it."""
 
@@ -85,7 +45,7 @@ class Log:
         """Begin. `style`: json, text, or auto (text on a terminal). `stream`: stderr by default."""
         self._stream = stream if stream is not None else sys.stderr
         self._clock = clock
-        self._writer = LineWriter(self._stream)
+        self._lines = Batches("log", BATCH_SECONDS, MAX_WAITING_LINES, self._written)
         self.configure(level, style)
         root = logging.getLogger("gateway")
         root.handlers[:] = [_Handler(self)]
@@ -102,17 +62,25 @@ class Log:
     def access(self, call: Told) -> None:
         """Write the line of a call that ended."""
         render = self._render
-        self._writer.write(lambda: render(utc_stamp(call.time), "info", "call", call.fields()))
+        self._lines.put(lambda: render(utc_stamp(call.time), "info", "call", call.fields()))
 
     def write(self, level: str, message: str, fields: Fields) -> None:
         """Write a line."""
         line = self._render(utc_stamp(self._clock.time()), level, message, fields)
-        self._writer.write(lambda: line)
+        self._lines.put(lambda: line)
+
+    def _written(self, lines: list[Line]) -> bool:
+        """Write lines; what a full disk refuses is lost, nothing else."""
+        if lines and self._stream is not None:
+            with contextlib.suppress(OSError, ValueError):
+                self._stream.write("".join([f"{line()}\n" for line in lines]))
+                self._stream.flush()
+        return False
 
     def stop(self) -> None:
         """Write what is left, and end."""
         logging.getLogger("gateway").handlers.clear()
-        self._writer.stop()
+        self._lines.stop()
 
 
 class _Handler(logging.Handler):

@@ -69,7 +69,10 @@ ARROWS = {
     "metrics": "",
     "entries": "prices",
     "metering": "entries metrics prices",
-    "logs": "",
+    "batching": "",
+    "logs": "batching",
+    "ledger": "batching entries",
+    "usage_report": "",
     "admin": "",
     "catalog": "auth relay",
     "upstream_tokens": "relay",
@@ -86,11 +89,13 @@ ARROWS = {
     "compose": "accounting auth cache catalog config copying door guard handler intake limits metering relay "
     "routing prices stores tokens transport upstream_tokens upstreams validation",
     "lifecycle": "",
-    "app": "admin catalog compose config demo_upstream door downstream entries lifecycle logs metering metrics server",
+    "binding": "config",
+    "app": "admin binding catalog compose config demo_upstream door downstream entries ledger lifecycle logs metering "
+    "metrics server",
     # A small real upstream, and the command line.
     "demo_upstream": "",
     "probes": "config",
-    "__main__": "app auth config demo_upstream logs probes tokens",
+    "__main__": "app auth config demo_upstream logs probes tokens usage_report",
 }
 
 # Third-party package -> the modules or parts that are its home.
@@ -122,6 +127,7 @@ TOLD_IN_JOURNEY = {
     "accounting.py": "test_tokens.py",
     "upstream_tokens.py": "test_tokens.py",
     "app.py": "test_lifecycle.py",
+    "binding.py": "test_lifecycle.py",
     "catalog.py": "test_routes.py",
     "compose.py": "test_routes.py",
     "compose_sections.py": "test_routes.py",

@@ -1,13 +1,17 @@
 """Usage is true: asked for where it is configured, hidden where the client did not ask, and what it is used for."""
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
 
 from gateway.demo_upstream import DemoUpstream
+from gateway.errors import StartError
 from tests.journey.conftest import Connect, Start
-from tests.support.gateway import KeptLog
+from tests.journey.test_lifecycle import serving
+from tests.journey.test_restart import asked
+from tests.support.gateway import HANG_SECONDS, KeptLog
 from tests.support.raw_upstream import STREAM_HEAD, chunked, raw_upstream, say, whole
 
 DATA = Path(__file__).parent.parent / "data" / "stream_usage"
@@ -130,3 +134,64 @@ async def test_an_unpriced_model_is_refused_under_a_budget(
 
 def _chunk(piece: bytes) -> bytes:
     return chunked(piece, end=False)
+
+
+async def test_every_settled_call_is_in_the_usage_log(
+    demo: DemoUpstream, start: Start, connect: Connect, tmp_path: Path
+) -> None:
+    """Who, what and how much of each call that came to something; a refusal came to nothing. A reload may move it."""
+    path = tmp_path / "usage.jsonl"
+    more = f"models: {{demo: {{price: {{input: 1000, output: 0}}}}}}\nusage: {{log: {{path: {path}}}}}\n"
+    gateway = await start(demo.url, more)
+    client = await connect(gateway)
+    client.request("POST", "/v1/chat/completions", CHAT, (("x-request-id", "call-1"),))
+    await client.reply()
+    client.request("POST", "/v1/chat/completions", b"{")
+    await client.reply()
+    gateway.path.write_text(gateway.path.read_text().replace("usage.jsonl", "second.jsonl"))
+    gateway.app.reload()
+    client.request("POST", "/v1/chat/completions", CHAT, (("x-request-id", "call-2"),))
+    await client.reply()
+    await gateway.app.drain()
+
+    (line,) = [json.loads(line) for line in path.read_text().splitlines()]
+    assert line["request_id"] == "call-1"
+    assert line["model"] == "demo"
+    assert line["estimated"]
+    assert line["cost_usd"] == line["input_tokens"] / 1000
+    (second,) = (tmp_path / "second.jsonl").read_text().splitlines()
+    assert json.loads(second)["request_id"] == "call-2"
+
+
+async def test_a_usage_log_that_cannot_be_written_is_no_configuration(
+    demo: DemoUpstream, start: Start, connect: Connect
+) -> None:
+    """A reload to a folder that is not there keeps the old configuration; a start does not happen."""
+    gateway = await start(demo.url)
+    gateway.path.write_text(gateway.path.read_text() + "usage: {log: {path: /nowhere/u}}\n")
+    gateway.app.reload()
+
+    assert gateway.app.config.usage.log.path is None
+    with pytest.raises(StartError, match=r"usage\.log\.path"):
+        await start(demo.url, "usage: {log: {path: /nowhere/u}}\n")
+
+
+async def test_the_usage_log_survives_a_kill(demo: DemoUpstream, tmp_path: Path) -> None:
+    """A second after its call the line of a gateway that is killed is there, and the next one follows it."""
+    path = tmp_path / "usage.jsonl"
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        f'upstreams: [{{name: up, base_url: "{demo.url}/v1"}}]\nusage: {{log: {{path: {path}}}}}\n'
+    )
+    for calls in (1, 2):
+        async with serving(demo.url, "-c", str(config)) as gateway:
+            assert await asked(gateway.url) == b"200"
+            # Lines are written within a second; the write is what is waited for.
+            async with asyncio.timeout(HANG_SECONDS):
+                while path.read_bytes().count(b"\n") < calls:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            gateway.process.kill()
+            await gateway.process.wait()
+
+    models = [json.loads(line)["model"] for line in path.read_text().splitlines()]
+    assert models == ["demo", "demo"]
