@@ -34,7 +34,7 @@ check-all: check test ## all of it, and the suite once more without asserts and 
 bench: .venv/.dev ## measure beside nginx and a bare aiohttp pass-through (needs nginx, wrk, cc, two cores)
 	$(BIN)/python -m benchmarks $(ARGS)
 
-docs: .venv/.dev ## write what is generated from the code: docs/configuration.md, docs/validation.md, config.schema.json
+docs: .venv/.dev ## write what is generated from the code: docs/{configuration,validation,metrics}.md, config.schema.json
 	$(BIN)/python -m docs.generate
 
 lock: .venv/.dev ## pin every dependency anew with its hashes (ARGS=--upgrade for the newest versions)

@@ -167,6 +167,7 @@ class Composer:
             outputs=self._outputs,
             asking=UpstreamTokens(peers=peers, clock=self._clock),
             context=context_of(config),
+            on_error=self._metrics.count_error.series(("input",)).observe,
         )
 
     def _limiter(self, config: c.Config) -> Limiter:

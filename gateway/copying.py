@@ -14,7 +14,7 @@ from gateway.downstream import ClientLeftError, Downstream
 from gateway.errors import UpstreamError, UpstreamFailedError
 from gateway.headers import downward
 from gateway.inflate import Inflater, content_coding
-from gateway.relay import Answer, Health, failure_of
+from gateway.relay import Answer, Health, failure_of, named
 from gateway.types import Headers, Record
 
 # A whole reply up to this size is held until it is whole, so that a cut is a 502 and not a broken reply.
@@ -105,7 +105,7 @@ class Copying:
             transcript.finish()
             await down.drained()
         except UpstreamError as error:
-            log.warning("upstream %s: %s", answer.target.upstream, error)
+            log.warning("upstream %s: %s", answer.target.upstream, error, extra=named(record))
             failure = failure_of(error)
             self._health.failed(answer.target)
             if not down.begun:
