@@ -39,7 +39,7 @@ docs: .venv/.dev ## write what is generated from the code: docs/{configuration,v
 
 lock: .venv/.dev ## pin every dependency anew with its hashes (ARGS=--upgrade for the newest versions)
 	$(BIN)/python -m pip install --quiet uv
-	$(COMPILE) pyproject.toml --extra redis --group dev -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra redis --extra otel --group dev -o requirements/dev.txt
 	$(COMPILE) pyproject.toml --extra redis -c requirements/dev.txt -o requirements/runtime.txt
 	$(COMPILE) --group build -c requirements/dev.txt -o requirements/build.txt
 	$(COMPILE) tests/sdk/requirements-legacy.in -o tests/sdk/requirements-legacy.txt

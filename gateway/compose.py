@@ -1,5 +1,6 @@
 """The composition: sections of the configuration become the parts that a call meets. Nobody else composes."""
 
+import asyncio
 import operator
 from collections.abc import Callable, Iterable, Mapping
 
@@ -37,6 +38,7 @@ from gateway.routing import Router
 from gateway.tokens.counter import TokenCounter
 from gateway.tokens.models import ModelTable
 from gateway.tokens.output import OutputCounter
+from gateway.tracing import Tracer, open_tracer
 from gateway.transport import Transport
 from gateway.transport.aiohttp_client import AiohttpTransport
 from gateway.transport.pool import Pool
@@ -61,6 +63,7 @@ class Composer:
         self.store = store_of(store, clock)
         self._outputs: OutputCounter | None = None
         self._limits: Limiter | None = None
+        self._tracers: dict[str, Tracer] = {}
         meter.metrics.store_up.read = lambda: {(): float(self.store.up)}
         meter.metrics.store_errors.read = lambda: {
             (operation,): count for operation, count in self.store.errors.items()
@@ -83,6 +86,8 @@ class Composer:
         for _, transport in self._transports.values():
             await transport.aclose()
         await self.store.aclose()
+        for tracer in self._tracers.values():
+            await asyncio.to_thread(tracer.close)
 
     def compose(self, config: c.Config, base_url: str) -> Door:
         """Return the door to the parts under `config`; transports that it leaves unchanged are kept.
@@ -91,6 +96,7 @@ class Composer:
         """
         peers = {upstream.name: self._peer(upstream) for upstream in config.upstreams}
         self._retire(set(peers))
+        self._meter.tracer = self._tracer(config.tracing)
         self._meter.providers = {u.name: provider_of(u) for u in config.upstreams}
         catalog, router = self._routing(config, peers)
         server = config.server
@@ -135,6 +141,18 @@ class Composer:
             clock=self._clock,
             deadlines=self._deadlines,
         )
+
+    def _tracer(self, tracing: c.Tracing) -> Tracer | None:
+        """Return what traces calls: one for each endpoint that ever was configured, None for none.
+
+        Raises StartError.
+        """
+        if tracing.endpoint is None:
+            return None
+        endpoint = str(tracing.endpoint)
+        if endpoint not in self._tracers:
+            self._tracers[endpoint] = open_tracer(endpoint)
+        return self._tracers[endpoint]
 
     def _routing(self, config: c.Config, peers: Mapping[str, Peer]) -> tuple[Catalog, Router]:
         """Return what is known of models, and what decides where a call for one goes."""

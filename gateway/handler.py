@@ -30,6 +30,9 @@ from gateway.transcript import Transcript
 from gateway.types import Call, Headers, Record, Target, Upload, User
 from gateway.validation import Mode, check
 
+# Where a client's trace is named; where calls are traced, theirs are named to upstreams instead.
+TRACE_CONTEXT = frozenset({b"traceparent", b"tracestate"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handler:
@@ -173,6 +176,10 @@ class Handler:
     def _upward(self, call: Call, record: Record) -> Callable[[Peer], Headers]:
         """Return what gives the headers that may cross to a peer, filtered once for each kind of key."""
         own: Headers = ((b"x-request-id", record.request_id.encode()),)
+        headers = call.headers
+        if record.span is not None:
+            headers = tuple(f for f in headers if f[0].lower() not in TRACE_CONTEXT)
+            own += record.span.fields
         done: dict[bool, Headers] = {}
 
         def crossing_to(peer: Peer) -> Headers:
@@ -180,7 +187,7 @@ class Handler:
             if crossing is None:
                 crossing = done[peer.passthrough] = (
                     *upward(
-                        call.headers,
+                        headers,
                         own_key=not peer.passthrough,
                         end_user_header=self.end_user_header,
                     ),

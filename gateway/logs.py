@@ -19,6 +19,9 @@ MAX_WAITING_LINES = 10_000
 # How long lines are gathered: waking the thread for each would cost more than the line.
 BATCH_SECONDS = 0.05
 
+# Whose records are taken; the exporter of spans tells of its failures by the second.
+_LOGGERS = ("gateway", "opentelemetry")
+
 # Made once: `json.dumps` with a default would make an encoder for each line.
 _encode = json.JSONEncoder(default=str).encode
 
@@ -47,9 +50,10 @@ class Log:
         self._clock = clock
         self._lines = Batches("log", BATCH_SECONDS, MAX_WAITING_LINES, self._written)
         self.configure(level, style)
-        root = logging.getLogger("gateway")
-        root.handlers[:] = [_Handler(self)]
-        root.propagate = False
+        for name in _LOGGERS:
+            logger = logging.getLogger(name)
+            logger.handlers[:] = [_Handler(self)]
+            logger.propagate = False
 
     def configure(self, level: str, style: str) -> None:
         """Log from `level` on (debug, info, warning or error) in another style."""
@@ -79,7 +83,8 @@ class Log:
 
     def stop(self) -> None:
         """Write what is left, and end."""
-        logging.getLogger("gateway").handlers.clear()
+        for name in _LOGGERS:
+            logging.getLogger(name).handlers.clear()
         self._lines.stop()
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 # Header fields in wire order: (name as sent, value), both bytes, never decoded on their way through.
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -112,6 +113,17 @@ class UpstreamRequest:
     body: bytes | Upload
 
 
+class Span(Protocol):
+    """A call in somebody's trace."""
+
+    @property
+    def fields(self) -> Headers:
+        """The header fields that name it to whoever is asked next, in place of the client's own."""
+
+    def end(self, record: "Record", operation: str | None, provider: str, error: str) -> None:
+        """End it; `error` is empty for a success."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Record:
     """What is known of a call so far; `metering` makes metrics and one log line of it when it ends."""
@@ -135,6 +147,8 @@ class Record:
     cost_nanodollars: int | None = None
     # "hit", "miss", "collapsed", "bypass"; None: the cache had no part in it.
     cache: str | None = None
+    # None: nothing is traced.
+    span: Span | None = None
     # Added to the reply: lower-case name and value.
     reply_headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     # Monotonic seconds at which the upstream's head, and the first byte of its body, came.

@@ -68,7 +68,7 @@ ARROWS = {
     "copying": "downstream headers inflate relay",
     "metrics": "",
     "entries": "prices",
-    "metering": "entries metrics prices",
+    "metering": "entries metrics prices tracing",
     "batching": "",
     "logs": "batching",
     "ledger": "batching entries",
@@ -78,6 +78,7 @@ ARROWS = {
     "upstream_tokens": "relay",
     "intake": "body_coding downstream endpoints json_body",
     "replies": "downstream",
+    "tracing": "",
     # The journey of one call, and the door before it.
     "accounting": "endpoints limits prices splice tokens",
     "handler": "accounting auth cache catalog copying downstream endpoints headers intake limits prices relay "
@@ -87,7 +88,7 @@ ARROWS = {
     "config": "",
     # The composition root: parts are made here and nowhere else.
     "compose": "accounting auth cache catalog config copying door guard handler intake limits metering relay "
-    "routing prices stores tokens transport upstream_tokens upstreams validation",
+    "routing prices stores tokens tracing transport upstream_tokens upstreams validation",
     "lifecycle": "",
     "binding": "config",
     "app": "admin binding catalog compose config demo_upstream door downstream entries ledger lifecycle logs metering "
@@ -106,7 +107,9 @@ HOMES = {
     "httptools": "transport",
     "msgspec": "upstream_tokens catalog config demo_upstream endpoints json_body splice stream_usage transcript "
     "validation",
+    "opentelemetry": "tracing.otel",
     "prometheus_client": "admin metrics",
+    "requests": "tracing.otel",
     "tiktoken": "tokens",
     "uvloop": "app demo_upstream",
     "yaml": "config_loader",
@@ -115,6 +118,7 @@ HOMES = {
 
 # Modules that import where they need it, and why.
 LAZY = {
+    "tracing": "tracing needs OpenTelemetry, an extra that few install",
     "stores.factory": "a Redis store needs hiredis, an extra that few install",
 }
 
@@ -267,7 +271,12 @@ def test_every_dependency_has_a_home() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = [line for lines in project["optional-dependencies"].values() for line in lines]
     required = {re.split("[>=]", line)[0] for line in project["dependencies"] + extras}
-    import_names = {"prometheus-client": "prometheus_client", "pyyaml": "yaml"}
+    import_names = {
+        "opentelemetry-exporter-otlp-proto-http": "opentelemetry",
+        "opentelemetry-sdk": "opentelemetry",
+        "prometheus-client": "prometheus_client",
+        "pyyaml": "yaml",
+    }
 
     # yarl is aiohttp's own type for URLs and comes with it.
     assert {import_names.get(name, name) for name in required} == set(HOMES) - {"yarl"}
