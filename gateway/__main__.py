@@ -65,6 +65,11 @@ def _serve(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
         "--admin-listen": (("admin", "listen"), options.admin_listen),
         "--log-level": (("logging", "level"), options.log_level),
     }
+    for mode in ("record", "replay"):
+        folder = getattr(options, mode)
+        if folder is not None:
+            given[f"--{mode}"] = (("recordings", "mode"), mode)
+            given[f"--{mode} DIR"] = (("recordings", "dir"), folder)
     overrides = [
         Override(flag=flag, keys=keys, text=text)
         for flag, (keys, text) in given.items()
@@ -241,6 +246,10 @@ def _parser() -> _Parser:
     serve.add_argument("--listen", metavar="ADDR", help="where clients call")
     serve.add_argument("--admin-listen", metavar="ADDR", help="where metrics and health are")
     serve.add_argument("--log-level", metavar="L", help="debug, info, warning or error")
+
+    recordings = serve.add_mutually_exclusive_group()
+    recordings.add_argument("--record", metavar="DIR", help="write each exchange to a file in DIR")
+    recordings.add_argument("--replay", metavar="DIR", help="answer from the files in DIR alone")
 
     demo = _add(
         commands, "demo", _demo, "run it before a built-in upstream, without a key", "gateway demo"

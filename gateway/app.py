@@ -93,7 +93,14 @@ class App:
         self._ids = RequestIds()
         self._log = log
         self._meter = Meter(self.metrics, clock)
-        self._composer = Composer(self._meter, self._ids, clock, self._deadlines, self.config.store)
+        self._composer = Composer(
+            self._meter,
+            self._ids,
+            clock,
+            self._deadlines,
+            self.config.store,
+            self.config.recordings,
+        )
         self._not_ready: str | None = "starting"
         self._server = DataServer(
             self._handle,
@@ -228,6 +235,8 @@ class App:
                 raise StartError(f"{section}.listen has changed, which needs a restart")
         if config.store.url != self.config.store.url:
             raise StartError("store.url has changed, which needs a restart")
+        if config.recordings != self.config.recordings:
+            raise StartError("recordings has changed, which needs a restart")
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.raw_path == "/healthz":

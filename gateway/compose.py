@@ -1,6 +1,7 @@
 """The composition: sections of the configuration become the parts that a call meets. Nobody else composes."""
 
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 from gateway import config as c
 from gateway.accounting import Accountant
@@ -15,6 +16,7 @@ from gateway.compose_sections import (
     lower,
     model_override,
     model_route,
+    shelf_of,
     ssl_context,
     store_of,
     upstream_key,
@@ -38,6 +40,7 @@ from gateway.tokens.output import OutputCounter
 from gateway.transport import Transport
 from gateway.transport.aiohttp_client import AiohttpTransport
 from gateway.transport.pool import Pool
+from gateway.transport.recorded import RecordingTransport, ReplayTransport
 from gateway.upstream_tokens import UpstreamTokens
 
 # A shorter key could stand in a reply by chance.
@@ -54,8 +57,9 @@ class Composer:
         clock: Clock,
         deadlines: Deadlines,
         store: c.Store,
+        recordings: c.Recordings,
     ) -> None:
-        """Open the store. Raises StartError where it cannot be used."""
+        """Open the store, and the recordings. Raises StartError where one cannot be used."""
         self.store = store_of(store, clock)
         self._outputs: OutputCounter | None = None
         meter.metrics.store_up.read = lambda: {(): float(self.store.up)}
@@ -69,6 +73,8 @@ class Composer:
         self._deadlines = deadlines
         self._transports: dict[str, tuple[c.Upstream, Transport]] = {}
         self._catalog: Catalog | None = None
+        self._recordings = recordings
+        self._shelf = shelf_of(recordings)
 
     async def refresh(self) -> None:
         """Ask the upstreams what they list, where that was not done lately."""
@@ -200,6 +206,14 @@ class Composer:
             self._transports.pop(name)[1].retire()
 
     def _transport(self, upstream: c.Upstream) -> Transport:
+        if self._recordings.mode == "replay":
+            return ReplayTransport(self._shelf, self._clock)
+        transport = self._live_transport(upstream)
+        if self._recordings.mode == "record":
+            return RecordingTransport(transport, Path(self._recordings.dir))
+        return transport
+
+    def _live_transport(self, upstream: c.Upstream) -> Transport:
         context = ssl_context(upstream)
         if upstream.proxy is not None:
             return AiohttpTransport(

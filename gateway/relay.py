@@ -13,6 +13,7 @@ from typing import Protocol
 
 from gateway.clock import Clock
 from gateway.errors import (
+    NotRecordedError,
     RateLimitError,
     UpstreamConnectError,
     UpstreamConnectTimeoutError,
@@ -311,6 +312,11 @@ class HeldReply:
 
 def failure_of(error: UpstreamError) -> Failure:
     """Map what a transport says to what a client may read."""
+    if isinstance(error, NotRecordedError):
+        missing = UpstreamFailedError(
+            error.told, code="recording_not_found", status=HTTPStatus.NOT_FOUND
+        )
+        return Failure("404", missing)
     if isinstance(error, UpstreamConnectTimeoutError):
         return Failure("connect", _too_slow())
     if isinstance(error, UpstreamConnectError):

@@ -59,7 +59,8 @@ ARROWS = {
     "endpoints": "validation transcript tokens",
     "upstreams": "splice",
     # The rim: sockets, series, log lines.
-    "transport": "",
+    "transport": "recordings",
+    "recordings": "",
     "downstream": "",
     "server": "downstream",
     "relay": "inflate limits transport upstreams",
@@ -81,7 +82,7 @@ ARROWS = {
     "config": "",
     # The composition root: parts are made here and nowhere else.
     "compose": "accounting auth cache catalog config copying door guard handler intake limits metering relay "
-    "routing prices stores tokens transport upstream_tokens upstreams validation",
+    "recordings routing prices stores tokens transport upstream_tokens upstreams validation",
     "lifecycle": "",
     "app": "admin catalog compose config demo_upstream door downstream lifecycle logs metering metrics server",
     # A small real upstream, and the command line.
@@ -129,6 +130,7 @@ TOLD_IN_JOURNEY = {
     "lifecycle.py": "test_lifecycle.py",
     "metering.py": "test_metering.py",
     "relay.py": "test_breaks.py",
+    "transport/recorded.py": "test_recordings.py",
     "replies.py": "test_errors.py",
     "server.py": "test_errors.py",
 }
