@@ -5,7 +5,8 @@ from types import TracebackType
 
 from gateway.clock import Clock
 from gateway.errors import GatewayError
-from gateway.metrics import OTHER, Metrics
+from gateway.metric_families import OTHER
+from gateway.metrics import Metrics
 from gateway.prices import NANODOLLARS_PER_USD
 from gateway.types import Record, Usage, User
 

@@ -4,7 +4,7 @@ Decides only; asking is `relay.py`'s, knowing what an upstream lists is `catalog
 """
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
@@ -106,13 +106,25 @@ class Router:
         self._health.pop((target.upstream, target.model), None)
 
     def up(self) -> Mapping[tuple[str, ...], float]:
-        """Return 1 for each upstream and model that is asked in its turn though it failed lately, 0 while it cools."""
+        """Return 1 for each upstream and model that is asked in its turn, 0 while it cools down.
+
+        Those are the configured ones, each upstream for calls without a model, and whatever failed lately.
+        """
         now = self.clock.monotonic()
-        return {
-            (upstream, model or ""): float(health.cool_until <= now)
-            # Copied at once: it is read in a thread of its own.
-            for (upstream, model), health in list(self._health.items())
-        }
+        shown = dict.fromkeys(self._configured(), 1.0)
+        # Copied at once: it is read in a thread of its own.
+        for (upstream, model), health in list(self._health.items()):
+            shown[upstream, model or ""] = float(health.cool_until <= now)
+        return shown
+
+    def _configured(self) -> Iterator[tuple[str, ...]]:
+        for upstream in self.upstreams:
+            yield upstream.name, ""
+        for route in self.models:
+            # A glob stands for whatever the client says.
+            own = "" if any(sign in route.name for sign in "*?[") else route.name
+            for target in route.targets:
+                yield target.upstream, target.model or own
 
     def _cooling(self, target: Target, now: float) -> bool:
         health = self._health.get((target.upstream, target.model))

@@ -25,6 +25,7 @@ FOLDED = {
     "compose_": "compose",
     "config_": "config",
     "limit_": "limits",
+    "metric_": "metrics",
     "validation_": "validation",
 }
 

@@ -111,7 +111,7 @@ def test_a_failing_target_cools_down_and_comes_back() -> None:
 
     assert routes.targets("m") == (second, first)
     assert routes.targets("other")[0] == target("a", "other")
-    assert routes.up() == {("a", "m"): 0.0}
+    assert routes.up() == {("a", ""): 1, ("b", ""): 1, ("a", "m"): 0}
     clock.advance(15)
     assert routes.targets("m") == (first, second)
 
@@ -124,7 +124,22 @@ def test_an_answer_clears_failures() -> None:
         routes.failed(only)
         routes.answered(only)
 
-    assert routes.up() == {}
+    assert routes.up() == {("a", ""): 1}
+
+
+def test_the_health_of_what_is_configured_is_shown_from_the_start() -> None:
+    """Each upstream and each model's targets have their series before anything failed; a glob has no name there."""
+    routes = Router(
+        models=(
+            ModelRoute(name="fast", targets=(target("a", "x"), target("b"))),
+            ModelRoute(name="gpt-*", targets=(target("a"),)),
+        ),
+        upstreams=(UpstreamRoute(name="a"), UpstreamRoute(name="b")),
+        clock=FakeClock(),
+        listed=lambda *_: None,
+    )
+
+    assert routes.up() == {("a", ""): 1, ("b", ""): 1, ("a", "x"): 1, ("b", "fast"): 1}
 
 
 def test_remembered_failures_are_bounded() -> None:
@@ -133,4 +148,4 @@ def test_remembered_failures_are_bounded() -> None:
     for number in range(10_050):
         routes.failed(target("a", f"m{number}"))
 
-    assert len(routes.up()) == 10_000
+    assert len(routes.up()) == 10_000 + 1
