@@ -24,7 +24,7 @@ from gateway.config_formats import parse_client_key, parse_listen, parse_text
 from gateway.config_loader import effective, load
 from gateway.config_schema import config_schema
 from gateway.config_tree import ConfigError, Problem
-from gateway.config_types import BadValueError
+from gateway.config_types import BadValueError, ListenAddress
 from gateway.config_warnings import unlisted, warnings
 from gateway.errors import StartError
 from gateway.probes import ask_models, ask_ready
@@ -84,10 +84,7 @@ def _demo(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
         source, text = "--listen", options.listen
     else:
         source, text = "GATEWAY_LISTEN", environ.get("GATEWAY_LISTEN") or DEFAULT_LISTEN
-    try:
-        listen = parse_listen(text)
-    except BadValueError as error:
-        _refuse(source, str(error) or "expected an address such as 127.0.0.1:4000")
+    listen = _address(source, text)
     return app.demo(listen, options.admin_listen or environ.get("GATEWAY_ADMIN_LISTEN"))
 
 
@@ -163,15 +160,30 @@ def _schema(_options: argparse.Namespace, _environ: Mapping[str, str]) -> int:
 
 def _healthcheck(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     try:
-        config = load(_file(options.config, environ), environ).config
+        listen = _admin_listen(options, environ)
     except ConfigError as error:
         # Docker gives 2 a meaning of its own.
         return _complain(FAILED, *map(str, error.problems))
-    answer = ask_ready(config.admin.listen)
+    answer = ask_ready(listen)
     if not answer.good:
         return _complain(FAILED, f"gateway: {answer.words}")
     _say(answer.words)
     return FINE
+
+
+def _admin_listen(options: argparse.Namespace, environ: Mapping[str, str]) -> ListenAddress:
+    """Return where the running gateway is asked; the variable decides without the rest, which may be half-written."""
+    variable = "GATEWAY_ADMIN_LISTEN"
+    if environ.get(variable):
+        return _address(variable, environ[variable])
+    return load(_file(options.config, environ), environ).config.admin.listen
+
+
+def _address(source: str, text: str) -> ListenAddress:
+    try:
+        return parse_listen(text)
+    except BadValueError as error:
+        _refuse(source, str(error) or "expected an address such as 127.0.0.1:4000")
 
 
 def _file(named: Path | None, environ: Mapping[str, str]) -> Path | None:
