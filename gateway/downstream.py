@@ -120,6 +120,7 @@ class Downstream:
         self._stall_seconds = 0.0
         self._chunked = False
         self._begun = False
+        self._waits_for_leave = False
         self.keep_alive = bool(request.keep_alive)
         self.http10 = request.version < (1, 1)
         self.sent_bytes = 0
@@ -131,11 +132,8 @@ class Downstream:
 
     # The body
 
-    async def expect(self) -> None:
-        """Obey `Expect`: ask for the body, now that the caller may send it (RFC 9110, 10.1.1).
-
-        Raises InvalidRequestError (417).
-        """
+    def check_expectation(self) -> None:
+        """Refuse what `Expect` may not ask for: InvalidRequestError, 417 (RFC 9110, 10.1.1)."""
         expectation = self._request.headers.get("expect")
         if expectation is None or self.http10:
             return
@@ -145,7 +143,12 @@ class Downstream:
                 code="expectation_failed",
                 status=417,
             )
-        if not self._request.content.is_eof():
+        self._waits_for_leave = not self._request.content.is_eof()
+
+    async def _ask_for_body(self) -> None:
+        """Let a client that waits for leave send its body: whatever its head decides has been decided."""
+        if self._waits_for_leave:
+            self._waits_for_leave = False
             await self._request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     async def read_body(self, max_bytes: int, timeout_seconds: float) -> bytes:
@@ -157,6 +160,7 @@ class Downstream:
         announced = self.announced_length()
         if announced is not None and announced > max_bytes:
             raise too_large(max_bytes)
+        await self._ask_for_body()
         if content.is_eof():
             body = content.read_nowait()
             if len(body) > max_bytes:
@@ -185,6 +189,7 @@ class Downstream:
         """
         content = self._request.content
         size = 0
+        await self._ask_for_body()
         while True:
             deadline = self._deadlines.watch(gap_seconds, self._body_too_slow)
             try:
