@@ -21,7 +21,12 @@ PACKAGE = ROOT / "gateway"
 FOUNDATION = {"types", "errors", "clock", "deadlines"}
 
 # Files of these names belong to one part, as those of a folder do.
-FOLDED = {"config_": "config", "limit_": "limits", "validation_": "validation"}
+FOLDED = {
+    "compose_": "compose",
+    "config_": "config",
+    "limit_": "limits",
+    "validation_": "validation",
+}
 
 # Part -> the parts that it may import beside the foundation; within a part everything may be imported.
 # Policies know neither sockets nor the configuration, nor one another.
@@ -115,6 +120,7 @@ TOLD_IN_JOURNEY = {
     "app.py": "test_lifecycle.py",
     "catalog.py": "test_routes.py",
     "compose.py": "test_routes.py",
+    "compose_sections.py": "test_routes.py",
     "copying.py": "test_breaks.py",
     "door.py": "test_errors.py",
     "downstream.py": "test_leaving.py",

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from docs import generate
-from gateway.config import Auth, Config, Key
+from gateway.config import Config
 from gateway.config_loader import effective, load
 from gateway.config_shape import ListOf, Section, Shape, TableOf, Value, section_of
-from gateway.config_types import Secret
 
 ROOT = Path(__file__).parent.parent
 CI_KEY = "a-key-long-enough"
@@ -84,29 +83,6 @@ def test_defaults_lie_in_their_range(path: str) -> None:
     if field.shape.range is not None:
         assert isinstance(field.default, int | float)
         assert field.shape.range.low <= field.default <= field.shape.range.high
-
-
-@pytest.mark.parametrize(
-    ("auth", "mode"),
-    [
-        (Auth(), "none"),
-        (Auth(keys=(Key(user="a"),)), "keys"),
-        (Auth(keys_files=(Path("keys.yaml"),)), "keys"),
-        (Auth(mode="open", keys=(Key(user="a"),)), "open"),
-        (Auth(mode="none"), "none"),
-    ],
-)
-def test_keys_decide_the_mode_that_is_not_set(auth: Auth, mode: str) -> None:
-    """With keys, or files that will hold some, a key is asked for; a set mode stands."""
-    assert auth.effective_mode == mode
-
-
-def test_a_key_and_its_digest_are_one() -> None:
-    """The digest is the SHA-256 of the key, computed or given."""
-    digest = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
-
-    assert Key(user="a", key=Secret("test")).digest == digest
-    assert Key(user="a", sha256=digest).digest == digest
 
 
 def test_the_shipped_file_runs_with_one_variable() -> None:

@@ -258,6 +258,7 @@ server:
   stream_keepalive: null
 admin:
   listen: 127.0.0.1:9464
+  token: null
 store:
   url: memory://
   prefix: 'gateway:'
@@ -318,10 +319,26 @@ auth:
 limits: []
 checks:
   context: reject
+cache: null
+usage:
+  include_usage: client
+  unpriced: allow
+  log:
+    path: null
+    max_size: 100MiB
+    keep: 10
+metrics:
+  max_users: 200
+  max_models: 200
 logging:
   level: info
   format: auto
   access: true
+tracing:
+  endpoint: null
+recordings:
+  mode: 'off'
+  dir: recordings
 """
 
 
