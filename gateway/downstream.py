@@ -3,7 +3,6 @@
 Nothing here knows what the bytes mean.
 """
 
-import email.utils
 from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 from typing import Protocol, cast
@@ -39,7 +38,6 @@ def error_reply(error: GatewayError, headers: Headers, *, close: bool) -> tuple[
     fields = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),
-        (b"date", email.utils.formatdate(usegmt=True).encode()),
         *headers,
         *((name.encode(), value.encode()) for name, value in error.headers.items()),
     ]
