@@ -164,6 +164,9 @@ class App:
         except (ConfigError, StartError) as error:
             self.metrics.reloads.add(("failure",))
             self.metrics.reload_ok.set((), 0)
+            if isinstance(error, ConfigError):
+                # A secret's file may be what is wrong with it.
+                self.files = tuple(dict.fromkeys((*self.files, *error.files)))
             problems = "; ".join(str(error).splitlines())
             log.error("the old configuration stays in force: %s", problems)
             return

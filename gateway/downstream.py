@@ -3,6 +3,9 @@
 Nothing here knows what the bytes mean.
 """
 
+import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 from typing import Protocol, cast
@@ -119,6 +122,7 @@ class Downstream:
         self._chunked = False
         self._begun = False
         self._waits_for_leave = False
+        self._ends_with_connection = False
         self.keep_alive = bool(request.keep_alive)
         self.http10 = request.version < (1, 1)
         self.sent_bytes = 0
@@ -229,6 +233,7 @@ class Downstream:
             framing.append((b"content-length", b"%d" % length))
         elif self.http10:
             self.keep_alive = False
+            self._ends_with_connection = True
         else:
             self._chunked = True
             framing.append((b"transfer-encoding", b"chunked"))
@@ -265,6 +270,8 @@ class Downstream:
         self.keep_alive = False
         transport = self._request.transport
         if transport is not None:
+            if self._ends_with_connection:
+                _never_in_order(transport)
             transport.abort()
 
     def tie(self, producer: Producer, *, stall_seconds: float) -> None:
@@ -329,6 +336,13 @@ class Downstream:
         self._begun = True
         self.sent_bytes += len(data)
         transport.write(data)
+
+
+def _never_in_order(transport: asyncio.Transport) -> None:
+    """Let a connection end by a reset (socket(7), SO_LINGER): where its end is the reply's, a plain one is a lie."""
+    kernel_socket: socket.socket | None = transport.get_extra_info("socket")
+    if kernel_socket is not None:
+        kernel_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 async def _read_some(content: StreamReader) -> bytes:
