@@ -290,7 +290,7 @@ async def test_a_log_that_cannot_be_written_stops_nobody(demo: DemoUpstream, kin
         probe.close()
         reading, writing = os.pipe()
         stack.callback(os.close, writing)
-        target = stack.enter_context(Path("/dev/full").open("wb")) if kind == "full" else writing
+        target = os.open("/dev/full", os.O_WRONLY) if kind == "full" else writing
         child = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "gateway", "serve",
             env=os.environ | {
