@@ -3,6 +3,11 @@
 Each command is one function; what it does beyond words is done elsewhere.
 """
 
+import signal
+
+# Ctrl-C before there is anything to stop ends the process without a word: the imports take a while.
+_on_interrupt = signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
 import contextlib
 import getpass
@@ -31,6 +36,8 @@ from gateway.probes import ask_models, ask_ready
 from gateway.tokens.counter import TokenCounter
 from gateway.tokens.lines import count_lines
 from gateway.tokens.models import ModelTable
+
+signal.signal(signal.SIGINT, _on_interrupt)
 
 FINE, FAILED, WRONG = 0, 1, 2
 DEFAULT_LISTEN = "127.0.0.1:4000"
@@ -98,7 +105,7 @@ def _check(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
         answers = ask_models(config.upstreams)
         reports += [f"{name}: {answer.words}" for name, answer in answers.items()]
         bites += unlisted(config, {name: answer.models for name, answer in answers.items()})
-        code = FINE if all(answer.good for answer in answers.values()) else FAILED
+        code = FINE if all(answer.good for answer in answers.values()) else WRONG
     if options.print_effective:
         # The reports become comments, so that the whole stays YAML.
         reports = [*effective(config).splitlines(), *(f"# {report}" for report in reports)]

@@ -34,6 +34,7 @@ from gateway.lifecycle import live, wait_until
 from gateway.logs import Log
 from gateway.metering import Meter
 from gateway.metrics import Metrics
+from gateway.replies import http_date
 from gateway.server import DataServer
 from gateway.types import Headers
 
@@ -171,6 +172,9 @@ class App:
         except (ConfigError, StartError) as error:
             self.metrics.reloads.add(("failure",))
             self.metrics.reload_ok.set((), 0)
+            if isinstance(error, ConfigError):
+                # A secret's file may be what is wrong with it.
+                self.files = tuple(dict.fromkeys((*self.files, *error.files)))
             problems = "; ".join(str(error).splitlines())
             log.error("the old configuration stays in force: %s", problems)
             return
@@ -250,6 +254,7 @@ class App:
         fields: Headers = (
             (b"content-type", b"text/plain"),
             (b"content-length", b"%d" % len(body)),
+            *self._named(),
             *((b"connection", b"close") for _ in range(not stays)),
         )
         head = head_bytes(503 if self._not_ready else 200, fields)
@@ -258,10 +263,20 @@ class App:
 
     def _unread(self, error: GatewayError) -> Headers:
         """Note a request that the parser refused; return what names it in the reply."""
+        fields = self._named()
+        self._meter.unread(error, fields[0][1].decode())
+        return fields
+
+    def _named(self) -> Headers:
+        """Return the fields that every reply has, for one that belongs to no call."""
         name = self._ids.new()
         self._ids.in_flight.discard(name)
-        self._meter.unread(error, name)
-        return ((b"x-gateway-request-id", name.encode()), (b"x-request-id", name.encode()))
+        date = http_date(int(self._clock.time()))
+        return (
+            (b"x-gateway-request-id", name.encode()),
+            (b"x-request-id", name.encode()),
+            (b"date", date),
+        )
 
 
 def serve(loaded: Loaded, *, reload: Callable[[], Loaded]) -> int:

@@ -85,7 +85,7 @@ ARROWS = {
     "compose": "accounting auth cache catalog config copying door guard handler intake limits metering relay "
     "recordings routing prices stores tokens transport upstream_tokens upstreams validation",
     "lifecycle": "",
-    "app": "admin catalog compose config demo_upstream door downstream lifecycle logs metering metrics server",
+    "app": "admin catalog compose config demo_upstream door downstream lifecycle logs metering metrics replies server",
     # A small real upstream, and the command line.
     "demo_upstream": "",
     "probes": "config",

@@ -235,7 +235,7 @@ def test_check_live_asks_upstreams(capsys: Capture, tmp_path: Path, unused_tcp_p
     text = f"upstreams: [{{name: u, base_url: 'http://127.0.0.1:{unused_tcp_port}/v1'}}]"
     path = written(tmp_path, text)
 
-    assert main(["check", str(path), "--live"]) == 1
+    assert main(["check", str(path), "--live"]) == 2
     assert capsys.readouterr().out.splitlines() == [
         f"{path}: fine",
         "u: cannot be reached: Connection refused",
