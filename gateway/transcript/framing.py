@@ -209,11 +209,14 @@ class EventStream:
     def _read_at_once(self, events: bytes) -> bool:
         """Read events that are a line of data each, as nearly all are; return whether they were."""
         plain = events.removesuffix(b"\n\ndata: [DONE]")
-        if len(events) > HELD_BYTES or not plain.startswith(b"data:"):
+        if len(events) > HELD_BYTES:
             return False
-        array = b"[%b]" % plain[5:].replace(b"\n\ndata:", b",")
-        # A line end that is left would pass as a blank of JSON, and divides fields of an event.
-        if b"\n" in array or not self._reading.read_all(array):
+        lines = plain.split(b"\n")
+        texts = [line[5:] for line in lines[::2] if line.startswith(b"data:")]
+        # Each a line of data, with an empty one behind it.
+        if any(lines[1::2]) or len(texts) * 2 != len(lines) + 1:
+            return False
+        if not self._reading.read_all(b"[%b]" % b",".join(texts)):
             return False
         self.done = self.done or len(plain) < len(events)
         self._read_bytes += len(events) + 2
