@@ -62,6 +62,8 @@ class ReplyParser:
 
         Raises UpstreamProtocolError.
         """
+        if self._chunked and not self.complete:
+            return self._feed_chunks(data)
         if not self.head_done:
             data = self._feed_head(data)
         if not data:
@@ -181,18 +183,26 @@ class ReplyParser:
         return body
 
     def _feed_chunks(self, data: memoryview) -> bytes:
+        llhttp = self._llhttp
+        if llhttp is None:
+            raise UpstreamProtocolError("it cannot be read any more")
         try:
-            self._run(data)
-        except UpstreamProtocolError:
+            # Not by way of `_run`: this is done for each piece of a stream.
+            llhttp.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             # What follows the last chunk is no part of the reply, whatever it is.
             if not self.complete:
-                raise
+                raise UpstreamProtocolError(f"it cannot be read: {error}") from None
             self.surplus = True
-        body = b"".join(self._pieces)
-        self._pieces.clear()
-        self._unseen_bytes = 0 if body else self._unseen_bytes + len(data)
-        if self._unseen_bytes > MAX_UNSEEN_BYTES:
-            raise UpstreamProtocolError("its chunk extensions or its trailer are too long")
+        pieces = self._pieces
+        if pieces:
+            self._unseen_bytes = 0
+        else:
+            self._unseen_bytes += len(data)
+            if self._unseen_bytes > MAX_UNSEEN_BYTES:
+                raise UpstreamProtocolError("its chunk extensions or its trailer are too long")
+        body = b"".join(pieces)
+        pieces.clear()
         if self.complete:
             self._llhttp = None
             self.surplus = self.surplus or not _ends_a_message(data)

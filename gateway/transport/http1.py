@@ -203,7 +203,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def due_in_idle_seconds(self) -> None:
         """Give the upstream its longest pause, from now."""
-        self._deadline.extend(self._idle_seconds)
+        self._deadline.due = self._deadlines.now() + self._idle_seconds
 
     def _expired(self) -> None:
         if self._reply is None:
