@@ -6,7 +6,7 @@ Nothing is refused: what has not the expected form says nothing.
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 import msgspec
 
@@ -165,7 +165,8 @@ def usage_of(raw: object) -> Usage | None:
     """
     if not isinstance(raw, dict):
         return None
-    get = cast("Mapping[str, object]", raw).get
+    usage: Mapping[str, object] = raw
+    get = usage.get
     inputs = _count(get("prompt_tokens") or get("input_tokens"))
     outputs = _count(get("completion_tokens") or get("output_tokens"))
     total = _count(get("total_tokens"))
@@ -181,15 +182,17 @@ def usage_of(raw: object) -> Usage | None:
     of_output = _details(get("completion_tokens_details") or get("output_tokens_details"))
     # DeepSeek and Moonshot have names of their own for what came from their caches.
     cached = of_input("cached_tokens") or get("prompt_cache_hit_tokens") or get("cached_tokens")
-    cached_inputs = min(inputs, _count(cached))
-    reasoning = min(outputs, _count(of_output("reasoning_tokens")))
+    cached_inputs = min(inputs, _count(cached)) if cached else 0
+    reasoned = of_output("reasoning_tokens")
+    reasoning = min(outputs, _count(reasoned)) if reasoned else 0
+    heard, spoken = of_input("audio_tokens"), of_output("audio_tokens")
     return Usage(
         input_tokens=inputs,
         cached_input_tokens=cached_inputs,
-        audio_input_tokens=min(inputs - cached_inputs, _count(of_input("audio_tokens"))),
+        audio_input_tokens=min(inputs - cached_inputs, _count(heard)) if heard else 0,
         output_tokens=outputs,
         reasoning_tokens=reasoning,
-        audio_output_tokens=min(outputs - reasoning, _count(of_output("audio_tokens"))),
+        audio_output_tokens=min(outputs - reasoning, _count(spoken)) if spoken else 0,
     )
 
 
@@ -201,7 +204,8 @@ def _count(value: object) -> int:
 
 
 def _details(raw: object) -> Callable[[str], object]:
-    return cast("Mapping[str, object]", raw if isinstance(raw, dict) else _NOTHING).get
+    details: Mapping[str, object] = raw if isinstance(raw, dict) else _NOTHING
+    return details.get
 
 
 def error_of(reply: Reply, kind: object) -> ReplyError | None:

@@ -255,28 +255,28 @@ def request_head(request: UpstreamRequest, host: bytes) -> bytes:
     Raises ValueError where a name, a value or the target would break out of its line.
     """
     target = request.target.encode("ascii")
-    line = b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (request.method.encode("ascii"), target, host)
-    fields = b"".join([b"%b: %b\r\n" % field for field in request.headers])
-    head = b"%b%b%b\r\n" % (line, fields, _framing(request))
-    ends = head.count(b"\r\n")
-    lines = len(request.headers) + 3 + _has_framing(request)
-    if not head.count(b"\r") == head.count(b"\n") == ends == lines or b"\0" in head:
+    lines = [
+        b"%b %b HTTP/1.1\r\nHost: %b" % (request.method.encode("ascii"), target, host),
+        *[b": ".join(field) for field in request.headers],
+    ]
+    if framing := _framing(request):
+        lines.append(framing)
+    head = b"\r\n".join(lines) + b"\r\n\r\n"
+    ends = len(lines) + 2
+    if not head.count(b"\r") == head.count(b"\n") == head.count(b"\r\n") == ends or b"\0" in head:
         raise ValueError("a header field, the method or the target holds a line end or a NUL")
     if b" " in target or b"\t" in target or not target:
         raise ValueError("the target is empty or holds a blank")
     return head
 
 
-def _has_framing(request: UpstreamRequest) -> bool:
-    """Return whether the request says how long its body is: where there is one, or one would be expected."""
-    body = request.body
-    return isinstance(body, Upload) or bool(body) or request.method in ("POST", "PUT", "PATCH")
-
-
 def _framing(request: UpstreamRequest) -> bytes:
+    """Return the field that says how long the body is, where there is one or one would be expected."""
     body = request.body
     if isinstance(body, Upload):
         if body.length_bytes is None:
-            return b"Transfer-Encoding: chunked\r\n"
-        return b"Content-Length: %d\r\n" % body.length_bytes
-    return b"Content-Length: %d\r\n" % len(body) if _has_framing(request) else b""
+            return b"Transfer-Encoding: chunked"
+        return b"Content-Length: %d" % body.length_bytes
+    if body or request.method in ("POST", "PUT", "PATCH"):
+        return b"Content-Length: %d" % len(body)
+    return b""

@@ -83,7 +83,8 @@ class Connection(asyncio.BufferedProtocol):
 
         Asked of the kernel: what lies there before a request is sent is no reply to it.
         """
-        return self.open and not self._poll.poll(0)
+        transport = self._transport
+        return transport is not None and not transport.is_closing() and not self._poll.poll(0)
 
     async def ask(self, request: UpstreamRequest, head: bytes, until: float) -> Reply:
         """Write a request and return its reply once the head is there, `until` at the latest (monotonic seconds).
