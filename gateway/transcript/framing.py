@@ -80,7 +80,7 @@ class Document:
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
-        self._held = bytearray()
+        self._held = b""
         self._long: Skim | None = None
         # The document is known to be whole: of one that is too long to hold it is not known.
         self.whole = False
@@ -93,15 +93,15 @@ class Document:
         self._held += data
         if len(self._held) > HELD_BYTES:
             self._long = Skim()
-            self._long.feed(bytes(self._held))
-            self._held.clear()
+            self._long.feed(self._held)
+            self._held = b""
 
     def end(self) -> None:
         """Read what came."""
         if self._long is not None:
             self._reading.read(self._long.document())
         else:
-            self.whole = self._reading.read(bytes(self._held))
+            self.whole = self._reading.read(self._held)
 
 
 class EventStream:

@@ -22,6 +22,7 @@ _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: ([\t\x20-\x7e\x80
 _PROTOCOL = b"HTTP/1."
 # The fields that say how the message is framed and what becomes of its connection.
 _FRAMING_FIELDS = frozenset({b"connection", b"content-length", b"keep-alive", b"transfer-encoding"})
+_FRAMING_LENGTHS = frozenset(map(len, _FRAMING_FIELDS))
 _KEEP_ALIVE_TIMEOUT = re.compile(rb"(?:^|[,;\s])timeout=([0-9]{1,9})")
 
 
@@ -117,12 +118,11 @@ class ReplyParser:
             raise UpstreamProtocolError("its status line is not HTTP/1's")
         minor, status, reason = line.groups()
         self.status = int(status)
-        self._head = b""
         if self.status < 200:
             self._skip_interim()
             return
         self.reason = reason or b""
-        self.headers = tuple(self._fields)
+        self.headers = self._stripped()
         framing = self._framing()
         http10 = minor == b"0"
         self._judge_length(framing, http10=http10)
@@ -135,15 +135,24 @@ class ReplyParser:
         self._interim += 1
         if self.status == 101 or self._interim > MAX_INTERIM_REPLIES:
             raise UpstreamProtocolError("an interim reply came that was not asked for")
+        self._head = b""
         self._fields.clear()
         self._llhttp = httptools.HttpResponseParser(self)
+
+    def _stripped(self) -> Headers:
+        """Return the fields without the blanks that may follow a value, which llhttp leaves; forget the head."""
+        head, self._head = self._head, b""
+        fields, self._fields = self._fields, []
+        if b" \r\n" in head or b"\t\r\n" in head:
+            return tuple([(name, value.rstrip(b" \t")) for name, value in fields])
+        return tuple(fields)
 
     def _framing(self) -> dict[bytes, bytes]:
         """Return the fields that frame the message; two of a name are one list (RFC 9110, 5.3)."""
         framing: dict[bytes, bytes] = {}
         for name, value in self.headers:
-            lower = name.lower()
-            if lower in _FRAMING_FIELDS:
+            # Most names are told apart by their length.
+            if len(name) in _FRAMING_LENGTHS and (lower := name.lower()) in _FRAMING_FIELDS:
                 framing[lower] = b"%b,%b" % (framing[lower], value) if lower in framing else value
         return framing
 
@@ -166,7 +175,7 @@ class ReplyParser:
     def _judge_connection(self, framing: dict[bytes, bytes], *, http10: bool) -> None:
         """Decide whether the connection stays (RFC 9112, 9.3)."""
         self.keeps_alive = not http10 and (self._chunked or self.length_bytes is not None)
-        if b"connection" in framing:
+        if framing.get(b"connection", b"keep-alive") != b"keep-alive":
             options = framing[b"connection"].lower().split(b",")
             self.keeps_alive &= b"close" not in [option.strip() for option in options]
         if b"keep-alive" in framing:
@@ -223,7 +232,7 @@ class ReplyParser:
     def on_header(self, name: bytes, value: bytes) -> None:
         """Note a field of the head; those of a trailer are dropped."""
         if not self.head_done:
-            self._fields.append((name, value.rstrip(b" \t")))
+            self._fields.append((name, value))
 
     def on_body(self, data: bytes) -> None:
         """Take a piece of a chunked body."""

@@ -96,13 +96,13 @@ class Connection(asyncio.BufferedProtocol):
             raise UpstreamCutError("the connection is closed")
         reply = self._reply = Reply(self, request.method)
         self._sent = self.answering = False
-        self.due_at(until)
+        self._deadline.due = until
         try:
             if isinstance(request.body, Upload):
                 await self._send_until_news(request.body, head, reply, until)
             elif len(request.body) < READ_BYTES:
-                self._write(head + request.body)
                 self._sent = True
+                self._write(head + request.body)
             else:
                 self._write(head)
                 self._write(request.body)
