@@ -116,6 +116,7 @@ class Downstream:
         self._request = request
         self._deadlines = deadlines
         self._flow = cast(Flow, request.protocol)
+        self._transport = request.transport
         self._producer: Producer | None = None
         self._stall: Deadline | None = None
         self._stall_seconds = 0.0
@@ -256,9 +257,14 @@ class Downstream:
         if not data:
             return
         if self._chunked:
-            self._write(b"%x\r\n%b\r\n" % (len(data), data))
-        else:
-            self._write(data)
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        # Not by way of `_write`: this is done for each piece of a stream.
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            raise ClientLeftError
+        self._begun = True
+        self.sent_bytes += len(data)
+        transport.write(data)
 
     def finish(self) -> None:
         """Say that the body is whole."""
@@ -330,7 +336,7 @@ class Downstream:
         return ((b"connection", b"keep-alive"),) if self.http10 else ()
 
     def _write(self, data: bytes) -> None:
-        transport = self._request.transport
+        transport = self._transport
         if transport is None or transport.is_closing():
             raise ClientLeftError
         self._begun = True

@@ -85,7 +85,7 @@ class Counters(Protocol):
         """Count a step to the next target."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Answer:
     """An upstream's reply whose head is there, and who gave it."""
 
@@ -236,6 +236,8 @@ def _may_go_on(call: Call, reason: str) -> bool:
 def _reason(answer: Answer) -> str | None:
     """Return why an answer is worth another try or target, None where it is what the client gets."""
     status = answer.reply.status
+    if status < 400:
+        return None
     if status == HTTPStatus.UNAUTHORIZED:
         return None if answer.peer.passthrough else "401"
     reason = str(status)
