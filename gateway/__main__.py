@@ -3,6 +3,11 @@
 Each command is one function; what it does beyond words is done elsewhere.
 """
 
+import signal
+
+# Ctrl-C before there is anything to stop ends the process without a word: the imports take a while.
+_on_interrupt = signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
 import contextlib
 import getpass
@@ -24,7 +29,7 @@ from gateway.config_formats import parse_client_key, parse_listen, parse_text
 from gateway.config_loader import effective, load
 from gateway.config_schema import config_schema
 from gateway.config_tree import ConfigError, Problem
-from gateway.config_types import BadValueError
+from gateway.config_types import BadValueError, ListenAddress
 from gateway.config_warnings import Traits, unlisted, warnings
 from gateway.errors import StartError
 from gateway.probes import ask_models, ask_ready
@@ -33,6 +38,8 @@ from gateway.tokens.families import family_of
 from gateway.tokens.lines import count_lines
 from gateway.tokens.models import ModelTable
 from gateway.usage_report import KEYS, Report, with_older
+
+signal.signal(signal.SIGINT, _on_interrupt)
 
 FINE, FAILED, WRONG = 0, 1, 2
 DEFAULT_LISTEN = "127.0.0.1:4000"
@@ -67,6 +74,11 @@ def _serve(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
         "--admin-listen": (("admin", "listen"), options.admin_listen),
         "--log-level": (("logging", "level"), options.log_level),
     }
+    for mode in ("record", "replay"):
+        folder = getattr(options, mode)
+        if folder is not None:
+            given[f"--{mode}"] = (("recordings", "mode"), mode)
+            given[f"--{mode} DIR"] = (("recordings", "dir"), folder)
     overrides = [
         Override(flag=flag, keys=keys, text=text)
         for flag, (keys, text) in given.items()
@@ -81,10 +93,7 @@ def _demo(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
         source, text = "--listen", options.listen
     else:
         source, text = "GATEWAY_LISTEN", environ.get("GATEWAY_LISTEN") or DEFAULT_LISTEN
-    try:
-        listen = parse_listen(text)
-    except BadValueError as error:
-        _refuse(source, str(error) or "expected an address such as 127.0.0.1:4000")
+    listen = _address(source, text)
     return app.demo(listen, options.admin_listen or environ.get("GATEWAY_ADMIN_LISTEN"))
 
 
@@ -99,7 +108,7 @@ def _check(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
         answers = ask_models(config.upstreams)
         reports += [f"{name}: {answer.words}" for name, answer in answers.items()]
         bites += unlisted(config, {name: answer.models for name, answer in answers.items()})
-        code = FINE if all(answer.good for answer in answers.values()) else FAILED
+        code = FINE if all(answer.good for answer in answers.values()) else WRONG
     if options.print_effective:
         # The reports become comments, so that the whole stays YAML.
         reports = [*effective(config).splitlines(), *(f"# {report}" for report in reports)]
@@ -188,15 +197,30 @@ def _schema(_options: argparse.Namespace, _environ: Mapping[str, str]) -> int:
 
 def _healthcheck(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     try:
-        config = load(_file(options.config, environ), environ).config
+        listen = _admin_listen(options, environ)
     except ConfigError as error:
         # Docker gives 2 a meaning of its own.
         return _complain(FAILED, *map(str, error.problems))
-    answer = ask_ready(config.admin.listen)
+    answer = ask_ready(listen)
     if not answer.good:
         return _complain(FAILED, f"gateway: {answer.words}")
     _say(answer.words)
     return FINE
+
+
+def _admin_listen(options: argparse.Namespace, environ: Mapping[str, str]) -> ListenAddress:
+    """Return where the running gateway is asked; the variable decides without the rest, which may be half-written."""
+    variable = "GATEWAY_ADMIN_LISTEN"
+    if environ.get(variable):
+        return _address(variable, environ[variable])
+    return load(_file(options.config, environ), environ).config.admin.listen
+
+
+def _address(source: str, text: str) -> ListenAddress:
+    try:
+        return parse_listen(text)
+    except BadValueError as error:
+        _refuse(source, str(error) or "expected an address such as 127.0.0.1:4000")
 
 
 def _file(named: Path | None, environ: Mapping[str, str]) -> Path | None:
@@ -271,6 +295,10 @@ def _parser() -> _Parser:
     serve.add_argument("--listen", metavar="ADDR", help="where clients call")
     serve.add_argument("--admin-listen", metavar="ADDR", help="where metrics and health are")
     serve.add_argument("--log-level", metavar="L", help="debug, info, warning or error")
+
+    recordings = serve.add_mutually_exclusive_group()
+    recordings.add_argument("--record", metavar="DIR", help="write each exchange to a file in DIR")
+    recordings.add_argument("--replay", metavar="DIR", help="answer from the files in DIR alone")
 
     demo = _add(
         commands, "demo", _demo, "run it before a built-in upstream, without a key", "gateway demo"

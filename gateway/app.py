@@ -21,6 +21,7 @@ from gateway.binding import bind
 from gateway.catalog import is_glob
 from gateway.clock import Clock, SystemClock
 from gateway.compose import Composer
+from gateway.config_environment import Override
 from gateway.config_loader import Loaded, load
 from gateway.config_tree import ConfigError
 from gateway.config_types import ListenAddress, TcpAddress
@@ -34,6 +35,7 @@ from gateway.lifecycle import live, wait_until
 from gateway.logs import Log
 from gateway.metering import Meter
 from gateway.metrics import Metrics
+from gateway.replies import http_date
 from gateway.server import DataServer
 from gateway.types import Headers
 
@@ -96,7 +98,14 @@ class App:
         self._ids = RequestIds()
         self._log = log
         self._meter = Meter(self.metrics, clock)
-        self._composer = Composer(self._meter, self._ids, clock, self._deadlines, self.config.store)
+        self._composer = Composer(
+            self._meter,
+            self._ids,
+            clock,
+            self._deadlines,
+            self.config.store,
+            self.config.recordings,
+        )
         self._ledger: Ledger | None = None
         self._not_ready: str | None = "starting"
         self._server = DataServer(
@@ -169,6 +178,9 @@ class App:
         except (ConfigError, StartError) as error:
             self.metrics.reloads.add(("failure",))
             self.metrics.reload_ok.set((), 0)
+            if isinstance(error, ConfigError):
+                # A secret's file may be what is wrong with it.
+                self.files = tuple(dict.fromkeys((*self.files, *error.files)))
             problems = "; ".join(str(error).splitlines())
             log.error("the old configuration stays in force: %s", problems)
             return
@@ -263,6 +275,8 @@ class App:
                 raise StartError(f"{section}.listen has changed, which needs a restart")
         if config.store.url != self.config.store.url:
             raise StartError("store.url has changed, which needs a restart")
+        if config.recordings != self.config.recordings:
+            raise StartError("recordings has changed, which needs a restart")
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.raw_path == "/healthz":
@@ -275,6 +289,7 @@ class App:
         fields: Headers = (
             (b"content-type", b"text/plain"),
             (b"content-length", b"%d" % len(body)),
+            *self._named(),
             *((b"connection", b"close") for _ in range(not stays)),
         )
         head = head_bytes(503 if self._not_ready else 200, fields)
@@ -283,10 +298,20 @@ class App:
 
     def _unread(self, error: GatewayError) -> Headers:
         """Note a request that the parser refused; return what names it in the reply."""
+        fields = self._named()
+        self._meter.unread(error, fields[0][1].decode())
+        return fields
+
+    def _named(self) -> Headers:
+        """Return the fields that every reply has, for one that belongs to no call."""
         name = self._ids.new()
         self._ids.in_flight.discard(name)
-        self._meter.unread(error, name)
-        return ((b"x-gateway-request-id", name.encode()), (b"x-request-id", name.encode()))
+        date = http_date(int(self._clock.time()))
+        return (
+            (b"x-gateway-request-id", name.encode()),
+            (b"x-request-id", name.encode()),
+            (b"date", date),
+        )
 
 
 def serve(loaded: Loaded, *, reload: Callable[[], Loaded]) -> int:
@@ -322,7 +347,7 @@ def _raise_descriptor_limit() -> None:
 def demo(listen: ListenAddress, admin_listen: str | None) -> int:
     """Run a gateway before a built-in upstream until it is told to stop; return its exit code.
 
-    Raises StartError, and ConfigError for an address that others could reach: the demo needs no key.
+    Raises StartError. It needs no key wherever it listens: nothing stands behind it that costs or tells anything.
     """
     clock = SystemClock()
     log = Log("info", "auto", clock)
@@ -345,8 +370,12 @@ async def _demo(listen: ListenAddress, admin_listen: str | None, clock: Clock, l
         **({"GATEWAY_ADMIN_LISTEN": admin_listen} if admin_listen else {}),
     }
 
+    # Elsewhere than on loopback a gateway without keys has to be asked for: here `demo` does.
+    anybody = Override(flag="demo", keys=("auth", "mode"), text="open")
+    overrides = () if listen.is_loopback else (anybody,)
+
     def read() -> Loaded:
-        return load(None, environ)
+        return load(None, environ, overrides)
 
     try:
         app = App(read(), read, clock, log)

@@ -4,6 +4,7 @@ import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime, time
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 from gateway import config as c
 from gateway.accounting import Context
@@ -12,6 +13,7 @@ from gateway.clock import Clock
 from gateway.errors import StartError, StoreError
 from gateway.limit_rules import Budget, LimitRule, Rate
 from gateway.prices import nanodollars
+from gateway.recordings import BadRecordingError, Shelf
 from gateway.routing import ModelRoute, UpstreamRoute
 from gateway.stores import Store
 from gateway.stores.factory import open_store
@@ -175,6 +177,19 @@ def store_of(store: c.Store, clock: Clock) -> Store:
         )
     except (ValueError, StoreError, OSError) as error:
         raise StartError(f"store.url: {error}") from None
+
+
+def shelf_of(recordings: c.Recordings) -> Shelf:
+    """Read what is replayed. Raises StartError."""
+    if recordings.mode != "replay":
+        return Shelf(recordings.dir)
+    folder = Path(recordings.dir)
+    try:
+        if not folder.is_dir():
+            raise StartError(f"recordings.dir: {folder} is no folder; record into it first")
+        return Shelf.read(folder)
+    except (BadRecordingError, OSError) as error:
+        raise StartError(f"recordings.dir: {error}") from None
 
 
 def limit_rule(limit: c.Limit) -> LimitRule:

@@ -73,8 +73,7 @@ class Handler:
         if endpoint in (MODELS, MODEL) and not self.relay_models:
             await self._list_models(endpoint, target, user, down, record)
             return
-        await down.expect()  # 417
-        call = record.call = await self.intake.read(  # 400, 408, 413, 415
+        call = record.call = await self.intake.read(  # 400, 408, 413, 415, 417
             endpoint, request, target, key, down, record
         )
         if endpoint.names_model or call.model is not None or isinstance(call.body, Upload):

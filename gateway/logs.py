@@ -18,6 +18,8 @@ from gateway.clock import Clock, utc_stamp
 MAX_WAITING_LINES = 10_000
 # How long lines are gathered: waking the thread for each would cost more than the line.
 BATCH_SECONDS = 0.05
+# Warnings and errors a second: an upstream that is away must not fill a disk.
+MAX_WARNINGS = 10
 
 # Whose records are taken; the exporter of spans tells of its failures by the second.
 _LOGGERS = ("gateway", "opentelemetry")
@@ -47,7 +49,7 @@ class Log:
     def __init__(self, level: str, style: str, clock: Clock, stream: TextIO | None = None) -> None:
         """Begin. `style`: json, text, or auto (text on a terminal). `stream`: stderr by default."""
         self._stream = stream if stream is not None else sys.stderr
-        self._clock = clock
+        self.clock = clock
         self._lines = Batches("log", BATCH_SECONDS, MAX_WAITING_LINES, self._written)
         self.configure(level, style)
         for name in _LOGGERS:
@@ -70,7 +72,7 @@ class Log:
 
     def write(self, level: str, message: str, fields: Fields) -> None:
         """Write a line."""
-        line = self._render(utc_stamp(self._clock.time()), level, message, fields)
+        line = self._render(utc_stamp(self.clock.time()), level, message, fields)
         self._lines.put(lambda: line)
 
     def _written(self, lines: list[Line]) -> bool:
@@ -94,10 +96,24 @@ class _Handler(logging.Handler):
     def __init__(self, log: Log) -> None:
         super().__init__()
         self._log = log
+        self._second = 0
+        self._warnings = 0
+        self._unsaid = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record."""
+        """Write a record; of warnings and errors no more than some a second, with a count of the rest."""
         fields: Fields = getattr(record, "fields", {})
+        if record.levelno >= logging.WARNING:
+            second = int(self._log.clock.monotonic())
+            if second != self._second:
+                self._second, self._warnings = second, 0
+            self._warnings += 1
+            if self._warnings > MAX_WARNINGS:
+                self._unsaid += 1
+                return
+            if self._unsaid:
+                fields = {**fields, "lines_not_logged": self._unsaid}
+                self._unsaid = 0
         self._log.write(record.levelname.lower(), record.getMessage(), fields)
 
 

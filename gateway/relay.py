@@ -13,6 +13,7 @@ from typing import Protocol
 
 from gateway.clock import Clock
 from gateway.errors import (
+    NotRecordedError,
     RateLimitError,
     UpstreamConnectError,
     UpstreamConnectTimeoutError,
@@ -84,7 +85,7 @@ class Counters(Protocol):
         """Count a step to the next target."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Answer:
     """An upstream's reply whose head is there, and who gave it."""
 
@@ -235,6 +236,8 @@ def _may_go_on(call: Call, reason: str) -> bool:
 def _reason(answer: Answer) -> str | None:
     """Return why an answer is worth another try or target, None where it is what the client gets."""
     status = answer.reply.status
+    if status < 400:
+        return None
     if status == HTTPStatus.UNAUTHORIZED:
         return None if answer.peer.passthrough else "401"
     reason = str(status)
@@ -316,6 +319,11 @@ def named(record: Record) -> Mapping[str, object]:
 
 def failure_of(error: UpstreamError) -> Failure:
     """Map what a transport says to what a client may read."""
+    if isinstance(error, NotRecordedError):
+        missing = UpstreamFailedError(
+            error.told, code="recording_not_found", status=HTTPStatus.NOT_FOUND
+        )
+        return Failure("404", missing)
     if isinstance(error, UpstreamConnectTimeoutError):
         return Failure("connect", _too_slow())
     if isinstance(error, UpstreamConnectError):

@@ -1,4 +1,8 @@
-"""The nouns of the gateway: plain values that its parts hand to one another. No behaviour, no I/O."""
+"""The nouns of the gateway: plain values that its parts hand to one another. No behaviour, no I/O.
+
+None but `Record` is changed once it is made. Those that each call makes anew are not frozen all the same: that would
+cost as much again for each of their members.
+"""
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -31,7 +35,7 @@ class Upload:
     length_bytes: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Call:
     """One call as the client made it: the bytes as received, and what was understood of them beside."""
 
@@ -59,7 +63,7 @@ class Call:
     repeatable: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Usage:
     """What a call cost, in tokens. Input includes cached and audio input; output includes reasoning and audio."""
 
@@ -98,7 +102,7 @@ class Target:
     asked: str | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class UpstreamRequest:
     """What is asked of an upstream, ready to be written: framing headers are the transport's to add."""
 

@@ -61,7 +61,8 @@ ARROWS = {
     "endpoints": "validation transcript tokens",
     "upstreams": "splice",
     # The rim: sockets, series, log lines.
-    "transport": "",
+    "transport": "recordings",
+    "recordings": "",
     "downstream": "",
     "server": "downstream",
     "relay": "inflate limits transport upstreams",
@@ -88,11 +89,11 @@ ARROWS = {
     "config": "",
     # The composition root: parts are made here and nowhere else.
     "compose": "accounting auth cache catalog config copying door guard handler intake limits metering relay "
-    "routing prices stores tokens tracing transport upstream_tokens upstreams validation",
+    "recordings routing prices stores tokens tracing transport upstream_tokens upstreams validation",
     "lifecycle": "",
     "binding": "config",
     "app": "admin binding catalog compose config demo_upstream door downstream entries ledger lifecycle logs metering "
-    "metrics server",
+    "metrics replies server",
     # A small real upstream, and the command line.
     "demo_upstream": "",
     "probes": "config",
@@ -143,6 +144,7 @@ TOLD_IN_JOURNEY = {
     "lifecycle.py": "test_lifecycle.py",
     "metering.py": "test_metering.py",
     "relay.py": "test_breaks.py",
+    "transport/recorded.py": "test_recordings.py",
     "replies.py": "test_errors.py",
     "server.py": "test_errors.py",
 }
