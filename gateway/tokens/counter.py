@@ -5,8 +5,6 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, TypeVar
 
-from cachetools import LRUCache
-
 from gateway.tokens.calibration import Calibration, Features
 from gateway.tokens.encodings import DEFAULT, PATTERNS, load
 from gateway.tokens.families import UNKNOWN, Family, family_of
@@ -71,7 +69,7 @@ class TokenCounter:
         self._encoders = load({DEFAULT, *encodings})
         self._offload = offload
         self._memo = Memo(memo_bytes)
-        self._hows: LRUCache[str, _How] = LRUCache(REMEMBERED_MODELS)
+        self._hows: dict[str, _How] = {}
 
     async def count(self, kind: Kind, payload: Object, model: str) -> Count:
         """Count a request, a large one in a thread; whatever its payload holds, it never raises."""
@@ -129,6 +127,8 @@ class TokenCounter:
     def _how(self, model: str) -> "_How":
         how = self._hows.get(model)
         if how is None:
+            if len(self._hows) >= REMEMBERED_MODELS:
+                self._hows.clear()
             how = self._hows[model] = self._find_how(model)
         return how
 
