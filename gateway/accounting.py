@@ -44,7 +44,7 @@ class Transcript(Protocol):
         """Return what was said."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Counted:
     """A call as it will be sent, where it may go, and what it is expected to take."""
 

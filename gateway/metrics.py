@@ -51,7 +51,10 @@ class Counter:
 
     def add(self, values: Labels, amount: float = 1) -> None:
         """Add `amount` to the series of these label values."""
-        self.values[values] = self.values.get(values, 0) + amount
+        try:
+            self.values[values] += amount
+        except KeyError:
+            self.values[values] = amount
 
     def collect(self) -> Metric:
         """Return the family as prometheus-client exposes it."""
@@ -79,7 +82,10 @@ class Gauge:
 
     def add(self, values: Labels, amount: float) -> None:
         """Move the series of these label values by `amount`."""
-        self.values[values] = self.values.get(values, 0) + amount
+        try:
+            self.values[values] += amount
+        except KeyError:
+            self.values[values] = amount
 
     def set(self, values: Labels, value: float) -> None:
         """Set the series of these label values."""

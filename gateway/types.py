@@ -1,4 +1,8 @@
-"""The nouns of the gateway: plain values that its parts hand to one another. No behaviour, no I/O."""
+"""The nouns of the gateway: plain values that its parts hand to one another. No behaviour, no I/O.
+
+Values that are made for each call are not frozen, since setting a frozen one's fields takes five times as long; nobody
+changes one, but for `Record`.
+"""
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -30,7 +34,7 @@ class Upload:
     length_bytes: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Call:
     """One call as the client made it: the bytes as received, and what was understood of them beside."""
 
@@ -58,7 +62,7 @@ class Call:
     repeatable: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Usage:
     """What a call cost, in tokens. Input includes cached and audio input; output includes reasoning and audio."""
 
@@ -72,7 +76,7 @@ class Usage:
     estimated: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Output:
     """What a reply said, so that its tokens can be counted where the upstream does not report them."""
 
@@ -84,7 +88,7 @@ class Output:
     scale: float = 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, unsafe_hash=True)
 class Target:
     """One place that can answer a call: an upstream, and the model's name there (None: the call names none)."""
 
@@ -97,7 +101,7 @@ class Target:
     asked: str | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class UpstreamRequest:
     """What is asked of an upstream, ready to be written: framing headers are the transport's to add."""
 

@@ -28,6 +28,8 @@ REMEMBERED_MODELS = 1024
 
 # What an object or an array costs to lay out, in characters of text that take as long to count.
 _CONTAINER_CHARACTERS = 32
+# Texts shorter than this are not looked up before it is known whether counting is for the loop.
+_LONG_CHARACTERS = 64
 
 
 class Offload(Protocol):
@@ -37,7 +39,7 @@ class Offload(Protocol):
         """Return what `function` returns, awaited."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Count:
     """How many tokens a request has, and how far that can be trusted."""
 
@@ -74,7 +76,7 @@ class TokenCounter:
     async def count(self, kind: Kind, payload: Object, model: str) -> Count:
         """Count a request, a large one in a thread; whatever its payload holds, it never raises."""
         how = self._how(model)
-        if _is_large(payload):
+        if self._is_large(payload, how.encoding):
             count = await self._offload(lambda: self._count(kind, payload, how))
         else:
             count = self._count(kind, payload, how)
@@ -184,6 +186,30 @@ class TokenCounter:
         tokens, margin = prediction
         return replace(count, tokens=tokens, longest=tokens, margin=margin, certainty="estimate")
 
+    def _is_large(self, payload: Object, encoding: str) -> bool:
+        """Tell whether counting would hold up the loop; looks no further than it has to.
+
+        Long texts that were counted before take as long as short ones.
+        """
+        knows = self._memo.knows
+        left = INLINE_CHARACTERS
+        rest: list[object] = [payload]
+        for value in rest:
+            kind = type(value)
+            if kind is str:
+                size = len(value)
+                if size < _LONG_CHARACTERS or not knows(encoding, value):
+                    left -= size
+            elif kind is dict:
+                left -= _CONTAINER_CHARACTERS * len(value)
+                rest.extend(value.values())
+            elif kind is list:
+                left -= _CONTAINER_CHARACTERS * len(value)
+                rest.extend(value)
+            if left < 0:
+                return True
+        return False
+
     def _tokens(self, text: str, encoding: str) -> tuple[int, bool]:
         return self._memo.count(encoding, text, self._encoders[encoding].count)
 
@@ -224,24 +250,6 @@ def _all_texts(payload: Object) -> list[str]:
         elif isinstance(value, list):
             rest.extend(value)
     return texts
-
-
-def _is_large(payload: Object) -> bool:
-    """Tell whether counting would hold up the loop; looks no further than it has to."""
-    left = INLINE_CHARACTERS
-    rest: list[object] = [payload]
-    for value in rest:
-        if isinstance(value, str):
-            left -= len(value)
-        elif isinstance(value, dict):
-            left -= _CONTAINER_CHARACTERS * len(value)
-            rest.extend(value.values())
-        elif isinstance(value, list):
-            left -= _CONTAINER_CHARACTERS * len(value)
-            rest.extend(value)
-        if left < 0:
-            return True
-    return False
 
 
 def _utf8_bytes(text: str) -> int:
