@@ -27,7 +27,7 @@ MEMO_BYTES = 16 * 1024 * 1024
 REMEMBERED_MODELS = 1024
 
 # What an object or an array costs to lay out, in characters of text that take as long to count.
-_CONTAINER_CHARACTERS = 32
+_CONTAINER_CHARACTERS = 16
 # Texts shorter than this are not looked up before it is known whether counting is for the loop.
 _LONG_CHARACTERS = 64
 
@@ -148,6 +148,7 @@ class TokenCounter:
 
     def _count(self, kind: Kind, payload: Object, how: "_How") -> Count:
         prompt = _laid_out(kind, payload, how.family)
+        count, encode = self._memo.count, self._encoders[how.encoding].count
         total = longest = 0
         exact, bounded, left = prompt.exact, False, MAX_COUNTED_CHARACTERS
         for text in prompt.texts:
@@ -155,7 +156,7 @@ class TokenCounter:
             if left < 0:
                 bounded, tokens = True, _utf8_bytes(text)
             else:
-                tokens, clean = self._tokens(text, how.encoding)
+                tokens, clean = count(how.encoding, text, encode)
                 exact = exact and clean
             total += tokens
             longest = max(longest, tokens)
@@ -195,15 +196,14 @@ class TokenCounter:
         left = INLINE_CHARACTERS
         rest: list[object] = [payload]
         for value in rest:
-            kind = type(value)
-            if kind is str:
+            if isinstance(value, str):
                 size = len(value)
                 if size < _LONG_CHARACTERS or not knows(encoding, value):
                     left -= size
-            elif kind is dict:
+            elif isinstance(value, dict):
                 left -= _CONTAINER_CHARACTERS * len(value)
                 rest.extend(value.values())
-            elif kind is list:
+            elif isinstance(value, list):
                 left -= _CONTAINER_CHARACTERS * len(value)
                 rest.extend(value)
             if left < 0:
