@@ -98,7 +98,7 @@ HOMES = {
     "cachetools": "stores.memory tokens",
     "hiredis": "stores.redis stores.redis_client",
     "httptools": "transport",
-    "msgspec": "upstream_tokens catalog config demo_upstream endpoints json_body splice transcript validation",
+    "msgspec": "upstream_tokens logs catalog config demo_upstream endpoints json_body splice transcript validation",
     "prometheus_client": "admin metrics",
     "tiktoken": "tokens",
     "uvloop": "app demo_upstream",
