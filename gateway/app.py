@@ -294,7 +294,7 @@ class App:
         )
         head = head_bytes(503 if self._not_ready else 200, fields)
         data = head if request.method == "HEAD" else head + body
-        return RawReply(request, data, keep_alive=stays)
+        return RawReply(data, keep_alive=stays)
 
     def _unread(self, error: GatewayError) -> Headers:
         """Note a request that the parser refused; return what names it in the reply."""

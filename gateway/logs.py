@@ -9,7 +9,9 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Mapping
-from typing import Protocol, TextIO
+from typing import NamedTuple, Protocol, TextIO
+
+import msgspec
 
 from gateway.batching import Batches
 from gateway.clock import Clock, utc_stamp
@@ -24,12 +26,13 @@ MAX_WARNINGS = 10
 # Whose records are taken; the exporter of spans tells of its failures by the second.
 _LOGGERS = ("gateway", "opentelemetry")
 
-# Made once: `json.dumps` with a default would make an encoder for each line.
+# Made once. What lies beyond ASCII, controls among it, is spelled out by the slower of the two.
+_encode_quickly = msgspec.json.Encoder(enc_hook=str).encode
 _encode = json.JSONEncoder(default=str).encode
 
 Fields = Mapping[str, object]
-# Puts a line into words; the thread calls it.
-Line = Callable[[], str]
+# A stamp, a level, a message and fields to a line.
+Render = Callable[[str, str, str, Fields], str]
 
 
 class Told(Protocol):
@@ -41,6 +44,22 @@ class Told(Protocol):
 
     def fields(self) -> Fields:
         """Return what is told of it."""
+
+
+class Line(NamedTuple):
+    """One line to write, as it was told."""
+
+    render: Render
+    at: float
+    level: str
+    message: str
+    fields: Fields | Told
+
+    def text(self) -> str:
+        """Return it laid out."""
+        told = self.fields
+        fields = told if isinstance(told, Mapping) else told.fields()
+        return self.render(utc_stamp(self.at), self.level, self.message, fields)
 
 
 class Log:
@@ -62,24 +81,22 @@ class Log:
         if style == "auto":
             terminal = self._stream is not None and self._stream.isatty()
             style = "text" if terminal else "json"
-        self._render = _text if style == "text" else _json
+        self._render: Render = _text if style == "text" else _json
         logging.getLogger("gateway").setLevel(level.upper())
 
     def access(self, call: Told) -> None:
         """Write the line of a call that ended."""
-        render = self._render
-        self._lines.put(lambda: render(utc_stamp(call.time), "info", "call", call.fields()))
+        self._lines.put(Line(self._render, call.time, "info", "call", call))
 
     def write(self, level: str, message: str, fields: Fields) -> None:
         """Write a line."""
-        line = self._render(utc_stamp(self.clock.time()), level, message, fields)
-        self._lines.put(lambda: line)
+        self._lines.put(Line(self._render, self.clock.time(), level, message, fields))
 
     def _written(self, lines: list[Line]) -> bool:
         """Write lines; what a full disk refuses is lost, nothing else."""
         if lines and self._stream is not None:
             with contextlib.suppress(OSError, ValueError):
-                self._stream.write("".join([f"{line()}\n" for line in lines]))
+                self._stream.write("".join([line.text() + "\n" for line in lines]))
                 self._stream.flush()
         return False
 
@@ -119,7 +136,12 @@ class _Handler(logging.Handler):
 
 def _json(stamp: str, level: str, message: str, fields: Fields) -> str:
     """Return one JSON object."""
-    return _encode({"time": stamp, "level": level, "message": message, **fields})
+    entry = {"time": stamp, "level": level, "message": message, **fields}
+    try:
+        line = msgspec.json.format(_encode_quickly(entry), indent=0).decode()
+    except (UnicodeEncodeError, OverflowError):
+        return _encode(entry)
+    return line if line.isascii() and line.isprintable() else _encode(entry)
 
 
 def _text(stamp: str, level: str, message: str, fields: Fields) -> str:

@@ -77,7 +77,7 @@ class Usage:
     estimated: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Output:
     """What a reply said, so that its tokens can be counted where the upstream does not report them."""
 
@@ -89,7 +89,7 @@ class Output:
     scale: float = 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, unsafe_hash=True)
 class Target:
     """One place that can answer a call: an upstream, and the model's name there (None: the call names none)."""
 
