@@ -28,6 +28,18 @@ from gateway.validation import Mode
 LIMIT_SUBJECTS = ("user", "group", "end_user", "model", "upstream")
 # Whose published schema is the rule, to the letter.
 OPENAI_HOSTS = frozenset({"api.openai.com", "eu.api.openai.com", "us.api.openai.com"})
+# Domains to OpenTelemetry's names of who is behind them.
+PROVIDERS = {
+    "openai.com": "openai",
+    "anthropic.com": "anthropic",
+    "cohere.com": "cohere",
+    "deepseek.com": "deepseek",
+    "generativelanguage.googleapis.com": "gcp.gemini",
+    "groq.com": "groq",
+    "mistral.ai": "mistral_ai",
+    "perplexity.ai": "perplexity",
+    "x.ai": "x_ai",
+}
 
 
 def upstream_key(upstream: c.Upstream) -> str:
@@ -73,6 +85,20 @@ def upstream_of(upstream: c.Upstream) -> Upstream:
     return OpenAIUpstream(
         name=upstream.name, base=base, api_key=key, passthrough=passthrough, headers=own
     )
+
+
+def provider_of(upstream: c.Upstream) -> str:
+    """Return OpenTelemetry's name of who runs an upstream; for those that it does not know, our own.
+
+    https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/ (gen_ai.provider.name)
+    """
+    if upstream.kind == "azure":
+        return "azure.ai.openai"
+    host = upstream.base_url.host
+    known = (
+        name for domain, name in PROVIDERS.items() if host == domain or host.endswith(f".{domain}")
+    )
+    return next(known, upstream.name)
 
 
 def model_route(name: str, model: c.Model) -> ModelRoute:

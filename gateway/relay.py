@@ -202,7 +202,7 @@ class Relay:
         try:
             reply = await peer.transport.open(request, first_byte_seconds=max(0.001, until - asked))
         except UpstreamError as error:
-            log.warning("upstream %s: %s", target.upstream, error)
+            log.warning("upstream %s: %s", target.upstream, error, extra=named(record))
             failure = failure_of(error)
             self._counters.upstream_asked(target.upstream, failure.reason)
             self._health.failed(target)
@@ -310,6 +310,11 @@ class HeldReply:
 
     def abort(self) -> None:
         """Do nothing: nothing is open."""
+
+
+def named(record: Record) -> Mapping[str, object]:
+    """Return what ties a line of the log to its call."""
+    return {"fields": {"request_id": record.request_id}}
 
 
 def failure_of(error: UpstreamError) -> Failure:
