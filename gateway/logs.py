@@ -9,7 +9,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Mapping
-from typing import NamedTuple, Protocol, TextIO
+from typing import Protocol, TextIO
 
 import msgspec
 
@@ -33,6 +33,8 @@ _encode = json.JSONEncoder(default=str).encode
 Fields = Mapping[str, object]
 # A stamp, a level, a message and fields to a line.
 Render = Callable[[str, str, str, Fields], str]
+# Puts a line into words; the thread calls it.
+Line = Callable[[], str]
 
 
 class Told(Protocol):
@@ -44,22 +46,6 @@ class Told(Protocol):
 
     def fields(self) -> Fields:
         """Return what is told of it."""
-
-
-class Line(NamedTuple):
-    """One line to write, as it was told."""
-
-    render: Render
-    at: float
-    level: str
-    message: str
-    fields: Fields | Told
-
-    def text(self) -> str:
-        """Return it laid out."""
-        told = self.fields
-        fields = told if isinstance(told, Mapping) else told.fields()
-        return self.render(utc_stamp(self.at), self.level, self.message, fields)
 
 
 class Log:
@@ -86,17 +72,19 @@ class Log:
 
     def access(self, call: Told) -> None:
         """Write the line of a call that ended."""
-        self._lines.put(Line(self._render, call.time, "info", "call", call))
+        render = self._render
+        self._lines.put(lambda: render(utc_stamp(call.time), "info", "call", call.fields()))
 
     def write(self, level: str, message: str, fields: Fields) -> None:
         """Write a line."""
-        self._lines.put(Line(self._render, self.clock.time(), level, message, fields))
+        line = self._render(utc_stamp(self.clock.time()), level, message, fields)
+        self._lines.put(lambda: line)
 
     def _written(self, lines: list[Line]) -> bool:
         """Write lines; what a full disk refuses is lost, nothing else."""
         if lines and self._stream is not None:
             with contextlib.suppress(OSError, ValueError):
-                self._stream.write("".join([line.text() + "\n" for line in lines]))
+                self._stream.write("".join([f"{line()}\n" for line in lines]))
                 self._stream.flush()
         return False
 

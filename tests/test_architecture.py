@@ -106,8 +106,8 @@ HOMES = {
     "cachetools": "stores.memory tokens",
     "hiredis": "stores.redis stores.redis_client",
     "httptools": "transport",
-    "msgspec": "upstream_tokens logs catalog config demo_upstream endpoints json_body splice stream_usage "
-    "transcript validation",
+    "msgspec": "upstream_tokens catalog config demo_upstream endpoints json_body logs splice stream_usage transcript "
+    "validation",
     "opentelemetry": "tracing.otel",
     "prometheus_client": "admin metrics",
     "requests": "tracing.otel",
