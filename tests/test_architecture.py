@@ -25,6 +25,7 @@ FOLDED = {
     "compose_": "compose",
     "config_": "config",
     "limit_": "limits",
+    "metering_": "metering",
     "metric_": "metrics",
     "validation_": "validation",
 }
@@ -143,6 +144,7 @@ TOLD_IN_JOURNEY = {
     "intake.py": "test_errors.py",
     "lifecycle.py": "test_lifecycle.py",
     "metering.py": "test_metering.py",
+    "metering_series.py": "test_metering.py",
     "relay.py": "test_breaks.py",
     "transport/recorded.py": "test_recordings.py",
     "replies.py": "test_errors.py",
