@@ -22,6 +22,7 @@ from gateway.admin import Admin
 from gateway.catalog import is_glob
 from gateway.clock import Clock, SystemClock
 from gateway.compose import Composer
+from gateway.compose_sections import status_about, status_access
 from gateway.config_loader import Loaded, load
 from gateway.config_tree import ConfigError
 from gateway.config_types import ListenAddress, TcpAddress, UnixAddress
@@ -35,6 +36,8 @@ from gateway.logs import Log
 from gateway.metering import Meter
 from gateway.metrics import Metrics
 from gateway.server import DataServer
+from gateway.status.board import StatusBoard
+from gateway.status.routes import StatusPage
 from gateway.types import Headers
 
 # How often it is looked whether an upstream's list of models is old; after a reload it is new.
@@ -58,7 +61,7 @@ stream = client.chat.completions.create(
 for chunk in stream:
     print(chunk.choices[0].delta.content or "", end="", flush=True)
 
-Metrics: {admin}/metrics   Health: {admin}/readyz   Stop: Ctrl-C
+Status page: {admin}/   Metrics: {admin}/metrics   Health: {admin}/readyz   Stop: Ctrl-C
 """
 
 log = logging.getLogger("gateway")
@@ -98,6 +101,7 @@ class App:
         self._meter = Meter(self.metrics, clock)
         self._composer = Composer(self._meter, self._ids, clock, self._deadlines, self.config.store)
         self._not_ready: str | None = "starting"
+        self._status = StatusPage(StatusBoard(self._meter, clock, self._trouble), clock)
         self._server = DataServer(
             self._handle,
             deadlines=self._deadlines,
@@ -130,6 +134,7 @@ class App:
             lambda: self._not_ready,
             lambda: None if self._composer.store.up else "ok, but the store is away",
             self._clock,
+            self._status,
         )
         self._admin_runner = web.AppRunner(admin.app(), access_log=None)
         await self._admin_runner.setup()
@@ -155,7 +160,9 @@ class App:
         log.info("gateway %s: configured by %s", __version__, files)
         for upstream in self.config.upstreams:
             log.info("upstream %s: %s", upstream.name, upstream.base_url)
-        log.info("listening at %s (metrics and health at %s)", self.base_url, self.admin_url)
+        log.info(
+            "listening at %s (status page, metrics and health at %s)", self.base_url, self.admin_url
+        )
 
     def reload(self) -> None:
         """Take the newest configuration; a bad one, or one that needs a restart, leaves the old in force."""
@@ -220,6 +227,9 @@ class App:
         if self._admin_runner is not None:
             await self._admin_runner.cleanup()
 
+    def _trouble(self) -> str | None:
+        return self._not_ready or (None if self._composer.store.up else "the store is away")
+
     def _took(self, config: c.Config) -> None:
         """Put in force what outlives the parts of one configuration."""
         self._server.header_seconds = config.server.header_timeout
@@ -227,6 +237,8 @@ class App:
         if self._log is not None:
             self._log.configure(config.logging.level, config.logging.format)
             self._meter.access = self._log.access if config.logging.access else None
+        self._status.access = status_access(config)
+        self._status.board.about = status_about(config, self.base_url)
         self.metrics.reload_ok.set((), 1)
         self.metrics.reload_at.set((), self._clock.time())
         self.metrics.user.limit = config.metrics.max_users

@@ -8,11 +8,14 @@ from fnmatch import fnmatchcase
 from gateway import config as c
 from gateway.accounting import Context
 from gateway.auth import CREDENTIAL_HEADERS, Authenticator, KeyEntry
+from gateway.catalog import is_glob
 from gateway.clock import Clock
 from gateway.errors import StartError, StoreError
 from gateway.limit_rules import Budget, LimitRule, Rate
 from gateway.prices import nanodollars
 from gateway.routing import ModelRoute, UpstreamRoute
+from gateway.status.access import Access
+from gateway.status.board import About
 from gateway.stores import Store
 from gateway.stores.factory import open_store
 from gateway.tokens.models import ModelOverride
@@ -26,6 +29,8 @@ from gateway.validation import Mode
 LIMIT_SUBJECTS = ("user", "group", "end_user", "model", "upstream")
 # Whose published schema is the rule, to the letter.
 OPENAI_HOSTS = frozenset({"api.openai.com", "eu.api.openai.com", "us.api.openai.com"})
+# What the first call is shown with where no model is named.
+EXAMPLE_MODEL = "gpt-4o-mini"
 # Domains to OpenTelemetry's names of who is behind them.
 PROVIDERS = {
     "openai.com": "openai",
@@ -216,6 +221,27 @@ def context_of(config: c.Config) -> Callable[[str], Context]:
         return next((mode for name, mode in own if fnmatchcase(model, name)), config.checks.context)
 
     return context
+
+
+def status_access(config: c.Config) -> Access:
+    """Return who may see the status page."""
+    token = config.admin.token
+    return Access(
+        loopback=config.admin.listen.is_loopback, token=None if token is None else token.reveal()
+    )
+
+
+def status_about(config: c.Config, base_url: str) -> About:
+    """Return what the status page says of the configuration."""
+    named = [name for name in config.models if not is_glob(name)]
+    return About(
+        base_url=base_url,
+        needs_key=config.auth.effective_mode == "keys",
+        example_model=named[0] if named else EXAMPLE_MODEL,
+        upstreams={upstream.name: str(upstream.base_url) for upstream in config.upstreams},
+        limits=bool(config.limits),
+        cache=config.cache is not None,
+    )
 
 
 def lower(name: str | None) -> bytes | None:

@@ -35,12 +35,20 @@ class Meter:
         self.access: Callable[[Entry], None] | None = None
         # Takes the entry of each call that was settled; None: there is no usage log.
         self.account: Callable[[Entry], None] | None = None
+        # Takes the entry of each call that is shown; None: nobody shows any.
+        self.show: Callable[[Entry], None] | None = None
         # An upstream's name to OpenTelemetry's name of who runs it.
         self.providers: Mapping[str, str] = {}
-        self.in_flight = 0
+        # The calls in flight, by their identity.
+        self.open: dict[int, Record] = {}
         self._second = 0
         self._lines = 0
         self._unsaid = 0
+
+    @property
+    def in_flight(self) -> int:
+        """How many calls are in flight."""
+        return len(self.open)
 
     def record(self, record: Record) -> "_Metered":
         """Return a context that counts `record` as in flight and settles it when it ends."""
@@ -48,7 +56,7 @@ class Meter:
 
     def begin(self, record: Record) -> None:
         """Count a call as in flight."""
-        self.in_flight += 1
+        self.open[id(record)] = record
         self.metrics.in_flight.add((record.endpoint,), 1)
 
     def routed(self, record: Record, endpoint: str) -> None:
@@ -59,7 +67,7 @@ class Meter:
 
     def end(self, record: Record) -> None:
         """Make metrics and an entry of a call that ended."""
-        self.in_flight -= 1
+        del self.open[id(record)]
         metrics = self.metrics
         metrics.in_flight.add((record.endpoint,), -1)
         total_seconds = self._clock.monotonic() - record.started
@@ -71,7 +79,7 @@ class Meter:
         self._count(record, total_seconds, own_seconds)
         says = self.access is not None and self._may_say(record.user)
         settled = self.account is not None and record.usage is not None
-        if says or settled:
+        if says or settled or self.show is not None:
             self._tell(record, total_seconds, own_seconds, says=says)
 
     def unread(self, error: GatewayError, request_id: str) -> None:
@@ -153,6 +161,8 @@ class Meter:
             self.account(entry)
         if says and self.access is not None:
             self.access(entry)
+        if self.show is not None:
+            self.show(entry)
 
     def _missed(self) -> int:
         unsaid, self._unsaid = self._unsaid, 0

@@ -4,7 +4,7 @@ A family is written by the event loop alone and read by whichever thread renders
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -151,6 +151,15 @@ class Histogram(Family):
         """Return how many values the series of these label values has counted."""
         series = self._series.get(values)
         return 0 if series is None else sum(series.counts)
+
+    def counts(self) -> Sequence[int]:
+        """Return how many values fell into each bucket, all series together; the last is beyond the bounds."""
+        return [sum(column) for column in zip(*self._counts(), strict=True)]
+
+    def _counts(self) -> Iterator[Sequence[int]]:
+        yield [0] * (len(self.bounds) + 1)
+        for series in list(self._series.values()):
+            yield series.counts
 
     def collect(self) -> Metric:
         """Return the family as prometheus-client exposes it."""

@@ -69,7 +69,8 @@ ARROWS = {
     "entries": "prices",
     "metering": "entries metrics prices",
     "logs": "",
-    "admin": "",
+    "status": "entries guard metering metrics",
+    "admin": "status",
     "catalog": "auth relay",
     "upstream_tokens": "relay",
     "intake": "body_coding downstream endpoints json_body",
@@ -83,9 +84,10 @@ ARROWS = {
     "config": "",
     # The composition root: parts are made here and nowhere else.
     "compose": "accounting auth cache catalog config copying door guard handler intake limits metering relay "
-    "routing prices stores tokens transport upstream_tokens upstreams validation",
+    "routing prices status stores tokens transport upstream_tokens upstreams validation",
     "lifecycle": "",
-    "app": "admin catalog compose config demo_upstream door downstream entries lifecycle logs metering metrics server",
+    "app": "admin catalog compose config demo_upstream door downstream entries lifecycle logs metering metrics "
+    "server status",
     # A small real upstream, and the command line.
     "demo_upstream": "",
     "probes": "config",
@@ -94,7 +96,7 @@ ARROWS = {
 
 # Third-party package -> the modules or parts that are its home.
 HOMES = {
-    "aiohttp": "admin app demo_upstream door downstream handler intake server transport.aiohttp_client",
+    "aiohttp": "admin app demo_upstream door downstream handler intake server status.routes transport.aiohttp_client",
     "cachetools": "stores.memory tokens",
     "hiredis": "stores.redis stores.redis_client",
     "httptools": "transport",

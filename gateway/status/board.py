@@ -1,0 +1,214 @@
+"""What the status page shows, read from the counters that /metrics shows and from the calls in flight. No I/O."""
+
+from collections import Counter as Tally
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gateway import __version__
+from gateway.clock import Clock
+from gateway.metering import Meter
+from gateway.metrics import Metrics
+from gateway.status.calls import LastCalls, short
+from gateway.status.history import MAX_POINTS, POINT_SECONDS, Bounds, History, Totals, share
+
+# Users beside their limits: those that are nearest to one; the others are counted.
+MAX_USERS = 20
+# Over how long "now" is an average, at least.
+NOW_SECONDS = 5.0
+MINUTE_SECONDS = 60.0
+_INPUT = frozenset({"input", "cached_input", "audio_input"})
+_CACHED = frozenset({"hit", "collapsed"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """What the page says of the configuration."""
+
+    # Where clients call, whether they need a key, and a model's name that one of them could ask for.
+    base_url: str = ""
+    needs_key: bool = False
+    example_model: str = ""
+    # Upstream to where it is.
+    upstreams: Mapping[str, str] = field(default_factory=dict)
+    # Whether there are limits, and a cache.
+    limits: bool = False
+    cache: bool = False
+
+
+class StatusBoard:
+    """The figures of one running gateway."""
+
+    def __init__(self, meter: Meter, clock: Clock, trouble: Callable[[], str | None]) -> None:
+        """`trouble` says what is wrong with the gateway; None: nothing."""
+        self.about = About()
+        self._trouble = trouble
+        self._meter = meter
+        self._metrics = meter.metrics
+        self._clock = clock
+        self._started = clock.time()
+        self._calls = LastCalls()
+        self._told_calls = 0
+        self._history = History(
+            Bounds(first_token=self._metrics.first_token.bounds, own=self._metrics.overhead.bounds)
+        )
+        meter.show = self._calls.note
+
+    def sample(self) -> None:
+        """Note the counters of now where the last note is old enough."""
+        if self._history.is_due(self._clock.monotonic()):
+            self._history.add(self._totals())
+
+    def whole(self) -> Mapping[str, object]:
+        """Return all there is, for a page that was just opened."""
+        about = self.about
+        return {
+            "version": __version__,
+            "started": self._started,
+            "base_url": about.base_url,
+            "needs_key": about.needs_key,
+            "example_model": about.example_model,
+            "limits": about.limits,
+            "cache": about.cache,
+            "point_seconds": POINT_SECONDS,
+            "max_points": MAX_POINTS,
+            "points": self._history.points(),
+            "calls": self._calls.since(0),
+            **self._figures(),
+        }
+
+    def news(self) -> Mapping[str, object]:
+        """Return the figures of now, and what was added since it was asked last."""
+        calls = self._calls.since(self._told_calls)
+        self._told_calls = self._calls.count
+        # The last point is told until there is a newer one: a page knows those that it has.
+        return {"points": self._history.points(1), "calls": calls, **self._figures()}
+
+    def _figures(self) -> Mapping[str, object]:
+        now = self._totals()
+        lately = self._history.before(now, NOW_SECONDS)
+        minute = self._history.before(now, MINUTE_SECONDS)
+        begun = self._history.before(now, MAX_POINTS * POINT_SECONDS)
+        seconds = max(now.at - lately.at, 1.0)
+        return {
+            "time": now.time,
+            "trouble": self._trouble(),
+            "in_flight": now.in_flight,
+            "streams": now.streams,
+            "calls_per_second": (now.calls - lately.calls) / seconds,
+            "calls_ever": now.calls,
+            "input_tokens": now.input_tokens - minute.input_tokens,
+            "output_tokens": now.output_tokens - minute.output_tokens,
+            "usd": now.usd - minute.usd,
+            "usd_ever": now.usd,
+            "calls_lately": now.calls - begun.calls,
+            "failed_share": share(now.failed - begun.failed, now.calls - begun.calls),
+            "refused_share": share(now.refused - begun.refused, now.calls - begun.calls),
+            "cached_share": share(now.cached - begun.cached, now.cacheable - begun.cacheable),
+            "cache_bytes": self._metrics.cache_bytes.values.get((), 0),
+            **self._history.times(begun, now),
+            "upstreams": self._upstreams(begun, now),
+            **self._users(),
+        }
+
+    def _totals(self) -> Totals:
+        metrics = self._metrics
+        failed = refused = calls = 0
+        status_at = metrics.requests.labels.index("status")
+        for labels, count in metrics.requests.values.items():
+            status = labels[status_at]
+            calls += int(count)
+            failed += int(count) if status >= "500" else 0
+            refused += int(count) if "400" <= status < "499" else 0
+        tokens = _by(metrics.tokens.labels.index("type"), metrics.tokens.values)
+        outcomes = _by(0, metrics.cache_requests.values)
+        return Totals(
+            at=self._clock.monotonic(),
+            time=self._clock.time(),
+            in_flight=self._meter.in_flight,
+            streams=int(metrics.streams.values[()]),
+            calls=calls,
+            failed=failed,
+            refused=refused,
+            input_tokens=int(sum(tokens[kind] for kind in tokens if kind in _INPUT)),
+            output_tokens=int(sum(tokens[kind] for kind in tokens if kind not in _INPUT)),
+            usd=sum(metrics.cost.values.values()),
+            cacheable=int(sum(outcomes.values())),
+            cached=int(sum(outcomes[kind] for kind in _CACHED)),
+            first_token=metrics.first_token.counts(),
+            own=metrics.overhead.counts(),
+            upstreams=_asked(metrics),
+        )
+
+    def _upstreams(self, begun: Totals, now: Totals) -> Sequence[Mapping[str, object]]:
+        """Return what is known of each configured upstream; what it was asked, in the last minutes."""
+        open_calls = Tally(
+            record.target.upstream for record in self._meter.open.values() if record.target
+        )
+        cooling: dict[str, list[str]] = {}
+        for (upstream, model), up in self._metrics.upstream_up.values.items():
+            if not up:
+                cooling.setdefault(upstream, []).append(short(model) or "")
+        shown = []
+        for name, where in self.about.upstreams.items():
+            asked, failed = now.upstreams.get(name, (0, 0))
+            asked_before, failed_before = begun.upstreams.get(name, (0, 0))
+            shown.append(
+                {
+                    "name": short(name),
+                    "where": where,
+                    "cooling": cooling.get(name, []),
+                    "in_flight": open_calls[name],
+                    "asked": asked - asked_before,
+                    "failed": failed - failed_before,
+                }
+            )
+        return shown
+
+    def _users(self) -> Mapping[str, object]:
+        """Return users and their limits, those nearest to one first, and how many more there are."""
+        metrics = self._metrics
+        calls = _by(metrics.requests.labels.index("user"), metrics.requests.values)
+        tokens = _by(metrics.tokens.labels.index("user"), metrics.tokens.values)
+        cost = _by(metrics.cost.labels.index("user"), metrics.cost.values)
+        limits: dict[str, list[tuple[float, str, str]]] = {}
+        for (user, per, dimension), used in metrics.limit_used.values.items():
+            limits.setdefault(user, []).append((used, dimension, per))
+
+        def nearness(user: str) -> tuple[float, float]:
+            return max(limits.get(user, [(0.0, "", "")]))[0], calls[user]
+
+        users = sorted(calls.keys() | limits.keys(), key=nearness, reverse=True)
+        shown = [
+            {
+                "name": short(user),
+                "calls": calls[user],
+                "tokens": tokens[user],
+                "usd": cost[user],
+                "limits": [
+                    {"dimension": dimension, "per": per, "used": used}
+                    for used, dimension, per in sorted(limits.get(user, ()), reverse=True)
+                ],
+            }
+            for user in users[:MAX_USERS]
+        ]
+        return {"users": shown, "more_users": max(0, len(users) - MAX_USERS)}
+
+
+def _by(index: int, series: Mapping[tuple[str, ...], float]) -> Tally[str]:
+    """Return series added up by one of their labels."""
+    sums: Tally[str] = Tally()
+    for labels, value in series.items():
+        # Money is a float, which a tally adds as well as any number.
+        sums[labels[index]] += value  # type: ignore[assignment]
+    return sums
+
+
+def _asked(metrics: Metrics) -> Mapping[str, tuple[int, int]]:
+    """Return how often each upstream was asked, and how often it gave no answer or failed."""
+    found: dict[str, tuple[int, int]] = {}
+    for (upstream, status), count in metrics.upstream_requests.values.items():
+        asked, failed = found.get(upstream, (0, 0))
+        # What is no status is the name of a failure.
+        bad = not status.isdigit() or status >= "500"
+        found[upstream] = (asked + int(count), failed + int(count) * bad)
+    return found
