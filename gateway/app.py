@@ -161,7 +161,7 @@ class App:
         for upstream in self.config.upstreams:
             log.info("upstream %s: %s", upstream.name, upstream.base_url)
         log.info(
-            "listening at %s (status page, metrics and health at %s)", self.base_url, self.admin_url
+            "listening at %s (metrics and health at %s)", self.base_url, self.admin_url
         )
 
     def reload(self) -> None:

@@ -17,7 +17,9 @@ MAX_USERS = 20
 NOW_SECONDS = 5.0
 MINUTE_SECONDS = 60.0
 _INPUT = frozenset({"input", "cached_input", "audio_input"})
+# What the cache answered, and what it looked for: a bypass is neither.
 _CACHED = frozenset({"hit", "collapsed"})
+_LOOKED_FOR = _CACHED | {"miss"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +134,7 @@ class StatusBoard:
             input_tokens=int(sum(tokens[kind] for kind in tokens if kind in _INPUT)),
             output_tokens=int(sum(tokens[kind] for kind in tokens if kind not in _INPUT)),
             usd=sum(metrics.cost.values.values()),
-            cacheable=int(sum(outcomes.values())),
+            cacheable=int(sum(outcomes[kind] for kind in _LOOKED_FOR)),
             cached=int(sum(outcomes[kind] for kind in _CACHED)),
             first_token=metrics.first_token.counts(),
             own=metrics.overhead.counts(),

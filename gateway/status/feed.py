@@ -87,10 +87,11 @@ class Feed:
         if self._closed or len(self._viewers) >= MAX_VIEWERS:
             return None
         viewer = Viewer(cut)
+        self._board.sample()
+        viewer.tell(event("whole", self._board.whole()))
         self._viewers.add(viewer)
         if len(self._viewers) == 1:
-            self._look()
-        viewer.tell(event("whole", self._board.whole()))
+            self._wait()
         return viewer
 
     def leave(self, viewer: Viewer) -> None:
@@ -98,13 +99,16 @@ class Feed:
         self._viewers.discard(viewer)
 
     def _look(self) -> None:
+        self._wait()
+        self._board.sample()
+        if self._viewers:
+            self._tell(event("news", self._board.news()))
+
+    def _wait(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         wait = TELL_SECONDS if self._viewers else POINT_SECONDS
         self._timer = self._clock.call_later(wait, self._look)
-        self._board.sample()
-        if self._viewers:
-            self._tell(event("news", self._board.news()))
 
     def _tell(self, told: bytes | None) -> None:
         self._viewers = {viewer for viewer in self._viewers if viewer.tell(told)}

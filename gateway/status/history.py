@@ -30,7 +30,7 @@ class Totals:
     input_tokens: int = 0
     output_tokens: int = 0
     usd: float = 0.0
-    # Calls that the cache had to do with, and those that it answered.
+    # Calls that the cache looked for, and those that it answered.
     cacheable: int = 0
     cached: int = 0
     # How many calls fell into each bucket of time: to the first token, and the gateway's own.

@@ -79,7 +79,9 @@ class Page:
         found: Answer = result["result"]
         return found
 
-    async def open(self, url: str, *, width: int = 1280, height: int = 900, dark: bool = False) -> None:
+    async def open(
+        self, url: str, *, width: int = 1280, height: int = 900, dark: bool = False
+    ) -> None:
         """Go to a URL in a window of this size, in CSS pixels."""
         await self.call(
             "Emulation.setDeviceMetricsOverride",
@@ -99,16 +101,17 @@ class Page:
         return answer["result"].get("value")
 
     async def until(self, expression: str) -> Any:
-        """Wait until an expression is true; return its value."""
+        """Wait until an expression is true, what it speaks of being there; return its value."""
+        tried = f"(() => {{ try {{ return {expression} }} catch {{ return null }} }})()"
         async with asyncio.timeout(HANG_SECONDS):
-            while not (found := await self.ask(expression)):
+            while not (found := await self.ask(tried)):  # noqa: ASYNC110 - the page has no event of ours
                 await asyncio.sleep(LOOK_SECONDS)
         return found
 
-    async def screenshot(self, path: Path, *, whole: bool = False) -> None:
-        """Write what is seen, or the whole page, as a PNG."""
-        shot = await self.call("Page.captureScreenshot", format="png", captureBeyondViewport=whole)
-        path.write_bytes(base64.b64decode(shot["data"]))
+    async def screenshot(self) -> bytes:
+        """Return what is seen as a PNG."""
+        shot = await self.call("Page.captureScreenshot", format="png")
+        return base64.b64decode(shot["data"])
 
 
 @contextlib.asynccontextmanager
@@ -139,11 +142,11 @@ async def browsing() -> AsyncIterator[Page]:
             port, path = await _debugger(Path(profile) / "DevToolsActivePort")
             async with aiohttp.ClientSession() as session:
                 socket = await session.ws_connect(f"ws://127.0.0.1:{port}{path}", max_msg_size=0)
-                yield_to = Page(socket)
-                listening = asyncio.create_task(yield_to.listen())
-                await _attach(yield_to)
+                page = Page(socket)
+                listening = asyncio.create_task(page.listen())
+                await _attach(page)
                 try:
-                    yield yield_to
+                    yield page
                 finally:
                     await socket.close()
                     await listening
@@ -174,6 +177,6 @@ async def _debugger(file: Path) -> tuple[str, str]:
 
 async def _until(look: Callable[[], list[str]]) -> list[str]:
     async with asyncio.timeout(HANG_SECONDS):
-        while len(found := look()) < 2:
+        while len(found := look()) < 2:  # noqa: ASYNC110 - a file has no event
             await asyncio.sleep(LOOK_SECONDS)
     return found
