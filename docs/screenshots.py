@@ -124,8 +124,8 @@ async def look(url: str) -> None:
     IMAGES.mkdir(exist_ok=True)
     async with browsing() as page:
         for name, width, height, dark in (
-            ("status-light", 1280, 1120, False),
-            ("status-dark", 1280, 1120, True),
+            ("status-light", 1280, 1400, False),
+            ("status-dark", 1280, 1400, True),
             ("status-360", 360, 1500, False),
         ):
             await page.open(url, width=width, height=height, dark=dark)
