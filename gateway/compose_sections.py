@@ -4,6 +4,7 @@ import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime, time
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 from gateway import config as c
 from gateway.accounting import Context
@@ -13,6 +14,7 @@ from gateway.clock import Clock
 from gateway.errors import StartError, StoreError
 from gateway.limit_rules import Budget, LimitRule, Rate
 from gateway.prices import nanodollars
+from gateway.recordings import BadRecordingError, Shelf
 from gateway.routing import ModelRoute, UpstreamRoute
 from gateway.status.access import Access
 from gateway.status.board import About
@@ -182,6 +184,19 @@ def store_of(store: c.Store, clock: Clock) -> Store:
         raise StartError(f"store.url: {error}") from None
 
 
+def shelf_of(recordings: c.Recordings) -> Shelf:
+    """Read what is replayed. Raises StartError."""
+    if recordings.mode != "replay":
+        return Shelf(recordings.dir)
+    folder = Path(recordings.dir)
+    try:
+        if not folder.is_dir():
+            raise StartError(f"recordings.dir: {folder} is no folder; record into it first")
+        return Shelf.read(folder)
+    except (BadRecordingError, OSError) as error:
+        raise StartError(f"recordings.dir: {error}") from None
+
+
 def limit_rule(limit: c.Limit) -> LimitRule:
     """Return a limit in the terms of the limiter."""
     match = {name: getattr(limit.match, name) for name in LIMIT_SUBJECTS}
@@ -223,18 +238,14 @@ def context_of(config: c.Config) -> Callable[[str], Context]:
     return context
 
 
-def status_access(config: c.Config) -> Access:
-    """Return who may see the status page."""
+def status_page(config: c.Config, base_url: str) -> tuple[Access, About]:
+    """Return who may see the status page, and what it says of the configuration."""
     token = config.admin.token
-    return Access(
+    access = Access(
         loopback=config.admin.listen.is_loopback, token=None if token is None else token.reveal()
     )
-
-
-def status_about(config: c.Config, base_url: str) -> About:
-    """Return what the status page says of the configuration."""
     named = [name for name in config.models if not is_glob(name)]
-    return About(
+    about = About(
         base_url=base_url,
         needs_key=config.auth.effective_mode == "keys",
         example_model=named[0] if named else EXAMPLE_MODEL,
@@ -242,6 +253,7 @@ def status_about(config: c.Config, base_url: str) -> About:
         limits=bool(config.limits),
         cache=config.cache is not None,
     )
+    return access, about
 
 
 def lower(name: str | None) -> bytes | None:

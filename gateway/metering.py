@@ -9,6 +9,7 @@ from gateway.errors import GatewayError
 from gateway.metric_families import OTHER
 from gateway.metrics import Metrics
 from gateway.prices import NANODOLLARS_PER_USD
+from gateway.tracing import Tracer
 from gateway.types import Record, Usage, User
 
 # Lines a second for callers that nobody knows: a flood of wrong keys must not fill a disk.
@@ -39,6 +40,8 @@ class Meter:
         self.show: Callable[[Entry], None] | None = None
         # An upstream's name to OpenTelemetry's name of who runs it.
         self.providers: Mapping[str, str] = {}
+        # None: calls are in nobody's trace.
+        self.tracer: Tracer | None = None
         # The calls in flight, by their identity.
         self.open: dict[int, Record] = {}
         self._second = 0
@@ -107,9 +110,11 @@ class Meter:
         if record.cost_nanodollars:
             metrics.cost.add((user, model), record.cost_nanodollars / NANODOLLARS_PER_USD)
         operation = OPERATIONS.get(endpoint)
-        if operation is not None and target is not None:
-            labels = (operation, self.providers.get(upstream, upstream), model)
-            self._generated(record, labels, error, total_seconds)
+        provider = self.providers.get(upstream, upstream)
+        if operation is not None and upstream:
+            self._generated(record, (operation, provider, model), error, total_seconds)
+        if record.span is not None:
+            record.span.end(record, operation, provider, error)
 
     def _generated(
         self, record: Record, labels: tuple[str, str, str], error: str, total_seconds: float

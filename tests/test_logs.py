@@ -96,3 +96,25 @@ def test_lines_that_nobody_takes_are_dropped() -> None:
     log.stop()
 
     assert 0 < stream.getvalue().count("\n") <= 2 * MAX_WAITING_LINES
+
+
+def test_warnings_are_rationed() -> None:
+    """An upstream that is away fills no disk: ten warnings a second, then a count of those that were not written."""
+    stream, clock = io.StringIO(), FakeClock()
+    log = Log("info", "json", clock, stream)
+    logger = logging.getLogger("gateway.test")
+    for number in range(50):
+        logger.warning("away %d", number)
+        logger.info("fine %d", number)
+    clock.advance(1)
+    logger.warning("away still")
+    log.stop()
+
+    entries = [json.loads(line) for line in stream.getvalue().splitlines()]
+    warnings = [entry for entry in entries if entry["level"] == "warning"]
+    assert [entry["message"] for entry in warnings] == [
+        *(f"away {number}" for number in range(10)),
+        "away still",
+    ]
+    assert warnings[-1]["lines_not_logged"] == 40
+    assert len(entries) == 61

@@ -1,8 +1,9 @@
 """What the status page shows, read from the counters that /metrics shows and from the calls in flight. No I/O."""
 
 from collections import Counter as Tally
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from gateway import __version__
 from gateway.clock import Clock
@@ -37,6 +38,15 @@ class About:
     cache: bool = False
 
 
+@dataclass(slots=True)
+class UserSums:
+    """What one user came to."""
+
+    calls: int = 0
+    tokens: int = 0
+    usd: float = 0.0
+
+
 class StatusBoard:
     """The figures of one running gateway."""
 
@@ -58,7 +68,7 @@ class StatusBoard:
     def sample(self) -> None:
         """Note the counters of now where the last note is old enough."""
         if self._history.is_due(self._clock.monotonic()):
-            self._history.add(self._totals())
+            self._history.add(self._read()[0])
 
     def whole(self) -> Mapping[str, object]:
         """Return all there is, for a page that was just opened."""
@@ -86,7 +96,7 @@ class StatusBoard:
         return {"points": self._history.points(1), "calls": calls, **self._figures()}
 
     def _figures(self) -> Mapping[str, object]:
-        now = self._totals()
+        now, users = self._read()
         lately = self._history.before(now, NOW_SECONDS)
         minute = self._history.before(now, MINUTE_SECONDS)
         begun = self._history.before(now, MAX_POINTS * POINT_SECONDS)
@@ -109,21 +119,19 @@ class StatusBoard:
             "cache_bytes": self._metrics.cache_bytes.values.get((), 0),
             **self._history.times(begun, now),
             "upstreams": self._upstreams(begun, now),
-            **self._users(),
+            **self._users(users),
         }
 
-    def _totals(self) -> Totals:
+    def _read(self) -> tuple[Totals, Mapping[str, UserSums]]:
+        """Return all counters, and those of each user: the many series are gone through once."""
         metrics = self._metrics
-        failed = refused = calls = 0
-        status_at = metrics.requests.labels.index("status")
-        for labels, count in metrics.requests.values.items():
-            status = labels[status_at]
-            calls += int(count)
-            failed += int(count) if status >= "500" else 0
-            refused += int(count) if "400" <= status < "499" else 0
-        tokens = _by(metrics.tokens.labels.index("type"), metrics.tokens.values)
-        outcomes = _by(0, metrics.cache_requests.values)
-        return Totals(
+        users: defaultdict[str, UserSums] = defaultdict(UserSums)
+        calls, failed, refused = _count_calls(metrics, users)
+        input_tokens, output_tokens = _count_tokens(metrics, users)
+        for (user, _), spent in metrics.cost.values.items():
+            users[user].usd += spent
+        outcomes = metrics.cache_requests.values
+        totals = Totals(
             at=self._clock.monotonic(),
             time=self._clock.time(),
             in_flight=self._meter.in_flight,
@@ -131,15 +139,16 @@ class StatusBoard:
             calls=calls,
             failed=failed,
             refused=refused,
-            input_tokens=int(sum(tokens[kind] for kind in tokens if kind in _INPUT)),
-            output_tokens=int(sum(tokens[kind] for kind in tokens if kind not in _INPUT)),
-            usd=sum(metrics.cost.values.values()),
-            cacheable=int(sum(outcomes[kind] for kind in _LOOKED_FOR)),
-            cached=int(sum(outcomes[kind] for kind in _CACHED)),
+            input_tokens=input_tokens,
+            output_tokens=output_tokens,
+            usd=sum(user.usd for user in users.values()),
+            cacheable=int(sum(outcomes.get((kind,), 0) for kind in _LOOKED_FOR)),
+            cached=int(sum(outcomes.get((kind,), 0) for kind in _CACHED)),
             first_token=metrics.first_token.counts(),
             own=metrics.overhead.counts(),
             upstreams=_asked(metrics),
         )
+        return totals, users
 
     def _upstreams(self, begun: Totals, now: Totals) -> Sequence[Mapping[str, object]]:
         """Return what is known of each configured upstream; what it was asked, in the last minutes."""
@@ -166,26 +175,20 @@ class StatusBoard:
             )
         return shown
 
-    def _users(self) -> Mapping[str, object]:
+    def _users(self, sums: Mapping[str, UserSums]) -> Mapping[str, object]:
         """Return users and their limits, those nearest to one first, and how many more there are."""
-        metrics = self._metrics
-        calls = _by(metrics.requests.labels.index("user"), metrics.requests.values)
-        tokens = _by(metrics.tokens.labels.index("user"), metrics.tokens.values)
-        cost = _by(metrics.cost.labels.index("user"), metrics.cost.values)
         limits: dict[str, list[tuple[float, str, str]]] = {}
-        for (user, per, dimension), used in metrics.limit_used.values.items():
+        for (user, per, dimension), used in self._metrics.limit_used.values.items():
             limits.setdefault(user, []).append((used, dimension, per))
 
-        def nearness(user: str) -> tuple[float, float]:
-            return max(limits.get(user, [(0.0, "", "")]))[0], calls[user]
+        def nearness(user: str) -> tuple[float, int]:
+            return max(limits.get(user, [(0.0, "", "")]))[0], sums.get(user, UserSums()).calls
 
-        users = sorted(calls.keys() | limits.keys(), key=nearness, reverse=True)
+        users = sorted(sums.keys() | limits.keys(), key=nearness, reverse=True)
         shown = [
             {
                 "name": short(user),
-                "calls": calls[user],
-                "tokens": tokens[user],
-                "usd": cost[user],
+                **asdict(sums.get(user, UserSums())),
                 "limits": [
                     {"dimension": dimension, "per": per, "used": used}
                     for used, dimension, per in sorted(limits.get(user, ()), reverse=True)
@@ -196,13 +199,31 @@ class StatusBoard:
         return {"users": shown, "more_users": max(0, len(users) - MAX_USERS)}
 
 
-def _by(index: int, series: Mapping[tuple[str, ...], float]) -> Tally[str]:
-    """Return series added up by one of their labels."""
-    sums: Tally[str] = Tally()
-    for labels, value in series.items():
-        # Money is a float, which a tally adds as well as any number.
-        sums[labels[index]] += value  # type: ignore[assignment]
-    return sums
+def _count_calls(metrics: Metrics, users: Mapping[str, UserSums]) -> tuple[int, int, int]:
+    """Return how many calls ended, failed and were refused; add them to their users'."""
+    calls = failed = refused = 0
+    for (_, _, _, user, status, _), number in metrics.requests.values.items():
+        count = int(number)
+        users[user].calls += count
+        calls += count
+        if status >= "500":
+            failed += count
+        elif "400" <= status < "499":
+            refused += count
+    return calls, failed, refused
+
+
+def _count_tokens(metrics: Metrics, users: Mapping[str, UserSums]) -> tuple[int, int]:
+    """Return how many tokens went in and came out; add them to their users'."""
+    taken = given = 0
+    for (user, _, kind, _), number in metrics.tokens.values.items():
+        count = int(number)
+        users[user].tokens += count
+        if kind in _INPUT:
+            taken += count
+        else:
+            given += count
+    return taken, given
 
 
 def _asked(metrics: Metrics) -> Mapping[str, tuple[int, int]]:

@@ -80,6 +80,7 @@ async def test_generating_is_measured_by_opentelemetry_s_names(
     assert histogram(gateway, "first_token") == {series: 1}
     assert histogram(gateway, "per_token") == {series: 1}
     assert gateway.app.metrics.streams.values == {(): 0}
+    assert histogram(gateway, "count_error") == {("input",): 2}
 
 
 async def test_a_failure_has_its_type(demo: DemoUpstream, start: Start, connect: Connect) -> None:
@@ -189,3 +190,22 @@ async def test_strangers_fill_no_log(
     assert log.lines[-1]["user"] == "alice"
     counted = sum(int(str(line.get("lines_not_logged", 0))) for line in log.lines)
     assert len(strangers) + counted == 60
+
+
+async def test_warnings_of_upstreams_name_their_call(
+    start: Start, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What went wrong on the way to an upstream, or in its reply, is told under the call's name."""
+    async with raw_upstream(say(STREAM_HEAD, chunked(b"data: ha", end=False), then="cut")) as up:
+        client = await connect(await start(up.url))
+        client.request("POST", "/v1/chat/completions", CHAT, (("x-request-id", "call-1"),))
+        assert not (await client.reply()).whole
+    client = await connect(await start("http://127.0.0.1:1", upstream=", retries: 0"))
+    client.request("POST", "/v1/chat/completions", CHAT, (("x-request-id", "call-2"),))
+    assert (await client.reply()).status == 502
+
+    warned = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert [getattr(record, "fields", None) for record in warned] == [
+        {"request_id": "call-1"},
+        {"request_id": "call-2"},
+    ]
