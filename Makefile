@@ -38,12 +38,12 @@ soak: .venv/.dev ## hold 2,000 streams for minutes, then make many short calls: 
 bench: .venv/.dev ## measure beside nginx and a bare aiohttp pass-through (needs nginx, wrk, cc, two cores)
 	$(BIN)/python -m benchmarks $(ARGS)
 
-docs: .venv/.dev ## write what is generated from the code: docs/configuration.md, docs/validation.md, config.schema.json
+docs: .venv/.dev ## write what is generated from the code: docs/{configuration,validation,metrics}.md, config.schema.json
 	$(BIN)/python -m docs.generate
 
 lock: .venv/.dev ## pin every dependency anew with its hashes (ARGS=--upgrade for the newest versions)
 	$(BIN)/python -m pip install --quiet uv
-	$(COMPILE) pyproject.toml --extra redis --group dev -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra redis --extra otel --group dev -o requirements/dev.txt
 	$(COMPILE) pyproject.toml --extra redis -c requirements/dev.txt -o requirements/runtime.txt
 	$(COMPILE) --group build -c requirements/dev.txt -o requirements/build.txt
 	$(COMPILE) tests/sdk/requirements-legacy.in -o tests/sdk/requirements-legacy.txt

@@ -107,10 +107,21 @@ def _credential_faults(upstream: Upstream) -> Iterator[tuple[str, str]]:
             yield "api_key", "is never sent with `auth: passthrough`"
         if own_credentials:
             yield "headers", f"{own_credentials[0]} would replace the client's own key"
-    elif upstream.api_key is None and not own_credentials and _is_openai(upstream.base_url):
-        yield "api_key", "OpenAI needs a key"
     elif upstream.api_key is not None and own_credentials:
         yield "headers", f"{own_credentials[0]} would replace `api_key`"
+
+
+def _openai_gets_a_key(draft: Draft) -> None:
+    if draft.config.recordings.mode == "replay":
+        return  # nobody is asked
+    for index, upstream in enumerate(draft.config.upstreams):
+        keyless = upstream.auth == "key" and upstream.api_key is None
+        if (
+            keyless
+            and _is_openai(upstream.base_url)
+            and not _CREDENTIAL_HEADERS & upstream.headers.keys()
+        ):
+            draft.wrong(f"{joined('upstreams', index)}.api_key", "OpenAI needs a key")
 
 
 def _is_openai(url: HttpUrl) -> bool:
@@ -249,6 +260,7 @@ def check_keys(keys: Sequence[tuple[Key, Origin, str]], problems: Problems) -> N
 _RULES: tuple[tuple[frozenset[str], Callable[[Draft], None]], ...] = (
     (frozenset({"server", "admin"}), _listeners_differ),
     (frozenset({"upstreams"}), _upstreams_stand_alone),
+    (frozenset({"upstreams", "recordings"}), _openai_gets_a_key),
     (frozenset({"server", "admin", "upstreams"}), _upstreams_are_others),
     (frozenset({"auth", "upstreams"}), _passthrough_needs_no_keys),
     (frozenset({"models", "upstreams"}), _models_lead_somewhere),

@@ -138,12 +138,15 @@ class Door:
             request_id = theirs
         else:
             request_id = self._ids.new()
+        tracer = self._meter.tracer
         loops = request_id == theirs and theirs in self._ids.in_flight
         record = Record(
             request_id=request_id,
             endpoint="other",
             method=request.method,
             started=self._clock.monotonic(),
+            path=request.raw_path,
+            span=None if tracer is None else tracer.begin(request.raw_headers),
         )
         return record, loops
 

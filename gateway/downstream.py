@@ -8,7 +8,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
-from typing import Protocol, cast
+from typing import Protocol
 
 from aiohttp import StreamReader, web
 from aiohttp.http import HttpProcessingError
@@ -62,14 +62,12 @@ class BadFramingError(Exception):
 class RawReply(web.StreamResponse):
     """What aiohttp is given as the end of a call whose reply we write ourselves.
 
-    `prepare` and `write_eof` are the two calls that aiohttp makes; it writes nothing of its own.
+    `prepare` and `write_eof` are the two calls that aiohttp makes; it writes nothing of its own. Nothing is noted in
+    it, so that calls may share one.
     """
 
-    def __init__(
-        self, request: web.BaseRequest, data: bytes = b"", *, keep_alive: bool = False
-    ) -> None:
+    def __init__(self, data: bytes = b"", *, keep_alive: bool = False) -> None:
         super().__init__()
-        self._request = request
         self._data = data
         self._stays = keep_alive
 
@@ -78,13 +76,17 @@ class RawReply(web.StreamResponse):
         """Whether the connection stays open for another request."""
         return self._stays
 
-    async def prepare(self, request: web.BaseRequest) -> None:  # noqa: ARG002 - aiohttp's signature
+    async def prepare(self, request: web.BaseRequest) -> None:
         """Write what is left to write."""
         if self._data:
-            await self._request.writer.write(self._data)
+            await request.writer.write(self._data)
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Nothing more is to come."""
+
+
+# How a call ends whose reply is written, by whether the connection stays open.
+_ENDED_OPEN, _ENDED = RawReply(keep_alive=True), RawReply()
 
 
 class Producer(Protocol):
@@ -115,7 +117,9 @@ class Downstream:
     def __init__(self, request: web.BaseRequest, deadlines: Deadlines) -> None:
         self._request = request
         self._deadlines = deadlines
-        self._flow = cast(Flow, request.protocol)
+        # The connection that made the request: `server.ClientConnection`.
+        self._flow: Flow = request.protocol  # type: ignore[assignment]
+        self._transport = request.transport
         self._producer: Producer | None = None
         self._stall: Deadline | None = None
         self._stall_seconds = 0.0
@@ -256,9 +260,14 @@ class Downstream:
         if not data:
             return
         if self._chunked:
-            self._write(b"%x\r\n%b\r\n" % (len(data), data))
-        else:
-            self._write(data)
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        # Not by way of `_write`: this is done for each piece of a stream.
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            raise ClientLeftError
+        self._begun = True
+        self.sent_bytes += len(data)
+        transport.write(data)
 
     def finish(self) -> None:
         """Say that the body is whole."""
@@ -315,7 +324,7 @@ class Downstream:
 
     def done(self) -> web.StreamResponse:
         """Return what aiohttp needs to end the call."""
-        return RawReply(self._request, keep_alive=self.keep_alive)
+        return _ENDED_OPEN if self.keep_alive else _ENDED
 
     def closes(self) -> bool:
         """Settle, when a reply's head is written, whether the connection ends with it; say so."""
@@ -330,7 +339,7 @@ class Downstream:
         return ((b"connection", b"keep-alive"),) if self.http10 else ()
 
     def _write(self, data: bytes) -> None:
-        transport = self._request.transport
+        transport = self._transport
         if transport is None or transport.is_closing():
             raise ClientLeftError
         self._begun = True

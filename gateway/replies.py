@@ -19,7 +19,10 @@ def own_fields(record: Record, theirs: Headers, clock: Clock) -> Headers:
     """Return the gateway's own fields of a reply whose upstream sent `theirs`."""
     request_id = record.request_id.encode()
     own = [(b"x-gateway-request-id", request_id)]
-    if not any(len(name) == 12 and name.lower() == b"x-request-id" for name, _ in theirs):
+    for name, _ in theirs:
+        if len(name) == 12 and name.lower() == b"x-request-id":
+            break
+    else:
         own.append((b"x-request-id", request_id))
     # Whoever forwards a reply without a date gives it one (RFC 9110, 6.6.1).
     if not any(len(name) == 4 and name.lower() == b"date" for name, _ in theirs):

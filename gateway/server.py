@@ -83,14 +83,17 @@ class ClientConnection(web.RequestHandler):
         """Parse what came; a head that has begun must be whole within its deadline."""
         body = self._body
         if body is None:
-            if self._head_deadline is None:
+            super().data_received(data)
+            # A head that came whole begins a call at once.
+            if self._head_deadline is None and not self._messages:
                 self._watch_head()
-        elif body.is_eof():
+            return
+        if body.is_eof():
             self._more_seen = True
         self._take(data)
         # No request can follow a body that is not over: what is queued now is a parser's error. aiohttp would
         # tell the reader of the body nothing.
-        if body is not None and not body.is_eof() and self._messages:
+        if not body.is_eof() and self._messages:
             body.set_exception(BadFramingError())
 
     def _take(self, data: bytes) -> None:
@@ -145,7 +148,8 @@ class ClientConnection(web.RequestHandler):
         """End a call; its reply is taken, but for what fits a connection's buffer, before another one begins."""
         try:
             ended = await super().finish_response(request, resp, start_time)
-            await self._taken()
+            if self.writing_paused:
+                await self._taken()
             return ended
         finally:
             self._body = None
@@ -160,7 +164,7 @@ class ClientConnection(web.RequestHandler):
 
     def handle_error(
         self,
-        request: web.BaseRequest,
+        request: web.BaseRequest,  # noqa: ARG002 - aiohttp's signature
         status: int = 500,
         exc: BaseException | None = None,
         message: str | None = None,
@@ -170,7 +174,7 @@ class ClientConnection(web.RequestHandler):
             # Failures are told before they get here: this one may have come after a reply.
             if self.transport is not None:
                 self.transport.abort()
-            return RawReply(request)
+            return RawReply()
         if isinstance(exc, LineTooLong) or "many" in (message or ""):
             error = InvalidRequestError(
                 "The request's header fields are too large.", code="headers_too_large", status=431
@@ -179,7 +183,7 @@ class ClientConnection(web.RequestHandler):
             error = InvalidRequestError(
                 "The request could not be read: it breaks HTTP's syntax.", code="invalid_http"
             )
-        return self._server.refuse(request, error)
+        return self._server.refuse(error)
 
     def force_close(self) -> None:
         """Close, once the client has taken what is written."""
@@ -189,7 +193,7 @@ class ClientConnection(web.RequestHandler):
 
     async def _taken(self) -> None:
         transport = self.transport
-        if transport is None or not self.writing_paused:
+        if transport is None:
             return
         deadline = self._server.deadlines.watch(self._server.keepalive_seconds, transport.abort)
         try:
@@ -274,9 +278,9 @@ class DataServer(web.Server):
             auto_decompress=False,
         )
 
-    def refuse(self, request: web.BaseRequest, error: GatewayError) -> web.StreamResponse:
+    def refuse(self, error: GatewayError) -> web.StreamResponse:
         """Answer a request that never became a call."""
-        return RawReply(request, self.refusal(error))
+        return RawReply(self.refusal(error))
 
     def refusal(self, error: GatewayError) -> bytes:
         """Count a request that never became a call; return what its client is told."""

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from gateway.entries import Entry
 from gateway.logs import MAX_WAITING_LINES, Log
 from tests.support.clock import FakeClock
 
@@ -66,14 +67,15 @@ def test_a_closed_stream_costs_lines_alone() -> None:
 
 
 def test_access_lines_are_written_beside() -> None:
-    """The line of a call has its fields and a stamp of the clock."""
+    """The line of a call has its fields, as far as they are known, and the time at which the call ended."""
     stream = io.StringIO()
-    log = Log("info", "json", FakeClock(start=1_800_000_000.25), stream)
-    log.access({"status": 200})
+    log = Log("info", "text", FakeClock(), stream)
+    log.access(Entry(1_800_000_000.25, "call-1", 200))
     log.stop()
 
     assert stream.getvalue() == (
-        '{"time": "2027-01-15T08:00:00.250Z", "level": "info", "message": "call", "status": 200}\n'
+        "08:00:00 info    call request_id=call-1 attempts=0 status=200 sent_bytes=0"
+        " queue_ms=0.0 total_ms=0.0 own_ms=0.0\n"
     )
 
 
@@ -89,7 +91,7 @@ def test_lines_that_nobody_takes_are_dropped() -> None:
     stream = Stuck()
     log = Log("info", "json", FakeClock(), stream)
     for number in range(3 * MAX_WAITING_LINES):
-        log.access({"number": number})
+        log.access(Entry(0.0, str(number), 200))
     standing.set()
     log.stop()
 
