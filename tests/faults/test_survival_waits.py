@@ -10,7 +10,7 @@ import pytest
 
 from tests.journey.conftest import Connect, Start
 from tests.support.clock import FakeClock
-from tests.support.faults import CHUNKED, HOST, JSON, POST, asked, chat, refusal
+from tests.support.faults import CHAT, CHUNKED, HOST, JSON, POST, asked, chat, refusal
 from tests.support.gateway import HANG_SECONDS, RawClient, RunningGateway
 from tests.support.raw_upstream import (
     STREAM_HEAD,
