@@ -29,7 +29,7 @@ check: .venv/.dev ## format, lint, types, architecture, documentation
 
 check-all: check test ## all of it, then without asserts, in development mode with the loop watched, and long properties
 	$(BIN)/python -O -m pytest -W "ignore:assertions not in test modules" $(ARGS)
-	GATEWAY_LOOP_HELD_SECONDS=2 $(BIN)/python -X dev -m pytest $(ARGS)
+	GATEWAY_LOOP_HELD_SECONDS=2 $(BIN)/python -X dev -m pytest -o asyncio_debug=true $(ARGS)
 	$(BIN)/python -m pytest --hypothesis-profile=long -k "not journey" $(ARGS)
 
 soak: .venv/.dev ## hold 2,000 streams for minutes, then make many short calls: what is left must be nothing
