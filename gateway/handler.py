@@ -83,11 +83,9 @@ class Handler:
         call = record.call = counted.call
         record.reply_headers.extend(counted.headers)
         price = self.accountant.dearest(counted)
-        queued = self.clock.monotonic()
         async with self.limiter.admit(
-            user, call, counted.estimate, price=price
+            user, call, counted.estimate, price=price, record=record
         ) as admission:  # 429
-            record.waited_seconds += self.clock.monotonic() - queued
             answer = await self._ask(counted, record, admission, price)  # 502, 503, 504
             record.status = answer.reply.status
             transcript = Transcript.of(call, answer.reply.headers)
