@@ -79,6 +79,8 @@ class Accountant:
     asking: Asking
     # What to do about a prompt that cannot fit, by the model that was asked for.
     context: Callable[[str], Context]
+    # Takes by how much a count was off, as a share of what was reported: of the input.
+    on_error: Callable[[float], None]
     _prices: dict[tuple[str | None, ...], Price | None] = field(default_factory=dict)
 
     async def count(
@@ -174,6 +176,9 @@ class Accountant:
         return Usage(input_tokens=counted.count.tokens, estimated=True)
 
     def _learn(self, model: str, count: Count, reported: Usage) -> None:
+        if reported.input_tokens and count.certainty != "bound":
+            off = abs(count.tokens - reported.input_tokens)
+            self.on_error(off / reported.input_tokens)
         if count.features is not None and reported.input_tokens:
             self.counter.calibration.observe(model, count.features, reported.input_tokens)
         if reported.output_tokens:

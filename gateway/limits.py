@@ -42,6 +42,12 @@ class Limiter:
         self.decisions = self.taker.decisions
         self.overshoot = {"tokens": 0, "budget": 0}
 
+    def carry_on(self, before: "Limiter") -> None:
+        """Go on counting and learning where the limits of an older configuration are, whose last calls still run."""
+        self.decisions = self.taker.decisions = before.decisions
+        self.overshoot = before.overshoot
+        self.outputs = before.outputs
+
     def check(self, user: User) -> None:
         """Raise RateLimitError where any call of `user` is known to be refused, whatever it says.
 
@@ -195,7 +201,9 @@ class Admission:
             return await limiter.taker.take(plan, self._wanted(), may_wait=may_wait)
         finally:
             if self.record is not None:
-                self.record.waited_seconds += limiter.clock.monotonic() - began
+                queued_seconds = limiter.clock.monotonic() - began
+                self.record.queued_seconds += queued_seconds
+                self.record.waited_seconds += queued_seconds
 
     def _wanted(self) -> Demand:
         if self._demand is None:

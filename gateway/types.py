@@ -1,11 +1,12 @@
 """The nouns of the gateway: plain values that its parts hand to one another. No behaviour, no I/O.
 
-Values that are made for each call are not frozen, since setting a frozen one's fields takes five times as long; nobody
-changes one, but for `Record`.
+None but `Record` is changed once it is made. Those that each call makes anew are not frozen all the same: that would
+cost as much again for each of their members.
 """
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 # Header fields in wire order: (name as sent, value), both bytes, never decoded on their way through.
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -116,6 +117,17 @@ class UpstreamRequest:
     body: bytes | Upload
 
 
+class Span(Protocol):
+    """A call in somebody's trace."""
+
+    @property
+    def fields(self) -> Headers:
+        """The header fields that name it to whoever is asked next, in place of the client's own."""
+
+    def end(self, record: "Record", operation: str | None, provider: str, error: str) -> None:
+        """End it; `error` is empty for a success."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Record:
     """What is known of a call so far; `metering` makes metrics and one log line of it when it ends."""
@@ -125,6 +137,8 @@ class Record:
     method: str
     # Monotonic seconds.
     started: float
+    # The request's target as sent.
+    path: str | None = None
     user: User | None = None
     call: Call | None = None
     target: Target | None = None
@@ -137,12 +151,16 @@ class Record:
     cost_nanodollars: int | None = None
     # "hit", "miss", "collapsed", "bypass"; None: the cache had no part in it.
     cache: str | None = None
+    # None: nothing is traced.
+    span: Span | None = None
     # Added to the reply: lower-case name and value.
     reply_headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     # Monotonic seconds at which the upstream's head, and the first byte of its body, came.
     head_at: float | None = None
     # Seconds spent waiting for the client's body and for the upstream: not the gateway's own.
     waited_seconds: float = 0.0
+    # Seconds in which it waited for its turn within its limits; they are among those waited.
+    queued_seconds: float = 0.0
     first_byte_at: float | None = None
     sent_bytes: int = 0
     # In which phase the client left: "waiting", "streaming"; None: it stayed.
