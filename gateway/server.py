@@ -83,7 +83,7 @@ class ClientConnection(web.RequestHandler):
         """Parse what came; a head that has begun must be whole within its deadline."""
         body = self._body
         if body is None:
-            super().data_received(data)
+            self._take(data)
             # A head that came whole begins a call at once.
             if self._head_deadline is None and not self._messages:
                 self._watch_head()
