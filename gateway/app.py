@@ -48,6 +48,8 @@ REFRESH_SECONDS = 30.0
 LAG_SECONDS = 0.5
 # The demo's upstream says a word this often, so that a stream is seen to stream.
 DEMO_PACE_MS = 30
+# How long a thread that counts tokens may keep the loop from running: Python's own default is five times as long.
+SWITCH_SECONDS = 0.001
 DEMO_BANNER = """
 The demo gateway runs in front of a built-in upstream that echoes. Try it:
 
@@ -331,6 +333,7 @@ def serve(loaded: Loaded, *, reload: Callable[[], Loaded]) -> int:
     settings = loaded.config.logging
     clock = SystemClock()
     log = Log(settings.level, settings.format, clock)
+    sys.setswitchinterval(SWITCH_SECONDS)
     try:
         _raise_descriptor_limit()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

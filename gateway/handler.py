@@ -89,12 +89,9 @@ class Handler:
         record.reply_headers.extend(counted.headers)
         sent = ask(call) if self.always_usage and asks(call) else call
         price = self.accountant.dearest(counted)
-        queued = self.clock.monotonic()
         async with self.limiter.admit(
-            user, call, counted.estimate, price=price
+            user, call, counted.estimate, price=price, record=record
         ) as admission:  # 429
-            record.queued_seconds = self.clock.monotonic() - queued
-            record.waited_seconds += record.queued_seconds
             answer = await self._ask(sent, counted, record, admission, price)  # 502, 503, 504
             record.status = answer.reply.status
             transcript = Transcript.of(sent, answer.reply.headers)
