@@ -4,24 +4,18 @@ import math
 import re
 import subprocess
 from collections.abc import Iterator
+from xml.etree import ElementTree
 
 import pytest
 
-from dashboards.board import VARIABLES
+from dashboards.board import VARIABLES, Board
+from dashboards.draw import Window, drawn, substituted
+from dashboards.generate import BOARDS
 from tests.dashboards.conftest import Observed
 from tests.dashboards.test_boards import expressions, rules
 
 # Series that nothing moves yet, and why.
 UNMOVED = {"gateway_cache_requests_total": "replies are not stored yet"}
-
-
-def substituted(expr: str) -> str:
-    """Return a panel's expression as Grafana asks it with everything chosen."""
-    for name, value in (("__rate_interval", "1m"), ("__range", "5m")):
-        expr = expr.replace(f"${name}", value)
-    for name in VARIABLES:
-        expr = expr.replace(f"${name}", ".*")
-    return expr
 
 
 def operands(expr: str) -> Iterator[str]:
@@ -37,7 +31,7 @@ def operands(expr: str) -> Iterator[str]:
 )
 def test_every_query_has_an_answer(observed: Observed, place: str, expr: str) -> None:
     """Each panel shows a number, and each recording rule records one."""
-    found = observed.prometheus.query(substituted(expr))
+    found = observed.prometheus.query(substituted(expr, rate_interval="1m", window="5m"))
 
     if not any(name in expr for name in UNMOVED):
         assert [value for _, value in found if not math.isnan(value)], place
@@ -84,6 +78,18 @@ def test_every_variable_offers_values(observed: Observed, name: str) -> None:
     expected = {"model": {"small", "large"}, "user": {"alice", "bob"}, "upstream": {"demo", "dead"}}
 
     assert expected[name] <= set(values)
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=[board.uid for board in BOARDS])
+def test_boards_are_drawn_without_grafana(observed: Observed, board: Board) -> None:
+    """A drawing is one well-formed picture that has every panel's title and at least a line."""
+    now = observed.prometheus.value("vector(time())")
+    window = Window(url=observed.prometheus.url, start=now - 60, end=now)
+    picture = ElementTree.fromstring(drawn(board, window))
+    said = {text.text for text in picture.iter("{http://www.w3.org/2000/svg}text")}
+
+    assert {panel.title for panel in board.panels()} <= said
+    assert list(picture.iter("{http://www.w3.org/2000/svg}polyline"))
 
 
 def test_the_exposition_is_clean(observed: Observed) -> None:
