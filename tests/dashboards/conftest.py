@@ -24,8 +24,7 @@ class Observed:
 
     def catch_up(self) -> None:
         """Return once Prometheus has seen every call that ended."""
-        total = self.gateway.total("gateway_requests_total")
-        self.prometheus.wait(f"sum(gateway_requests_total) >= {total}")
+        self.prometheus.wait(f"sum(gateway_requests_total) == {self.gateway.asked}")
 
 
 @pytest.fixture(scope="session")

@@ -47,7 +47,7 @@ cache: {{}}
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Gateway:
     """A gateway's process."""
 
@@ -55,11 +55,18 @@ class Gateway:
     admin: str
     config: Path
     process: subprocess.Popen[str]
+    # How many calls it was sent so far.
+    asked: int = 0
 
     def exposition(self) -> str:
         """Return its metrics as text."""
         with urllib.request.urlopen(f"http://{self.admin}/metrics", timeout=HANG_SECONDS) as reply:
             return str(reply.read().decode())
+
+    def series(self) -> set[str]:
+        """Return the names and labels of all its series."""
+        lines = self.exposition().splitlines()
+        return {line.rpartition(" ")[0] for line in lines if not line.startswith("#")}
 
     def total(self, name: str) -> float:
         """Return the sum of all series of a name, as the gateway itself tells it."""
@@ -75,6 +82,7 @@ class Gateway:
 
     def ask(self, path: str, user: str, **body: object) -> int:
         """Post a body as a user; return the status once the reply was read, whole or not."""
+        self.asked += 1
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=HANG_SECONDS)
         with contextlib.closing(connection):
             connection.request("POST", path, json.dumps(body), _headers(user))
@@ -99,6 +107,7 @@ class Gateway:
             "messages": [{"role": "user", "content": "one two three"}],
             "demo": {"hang_after": 2},
         }
+        self.asked += 1
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=HANG_SECONDS)
         connection.request("POST", "/v1/chat/completions", json.dumps(body), _headers("bob"))
         reply = connection.getresponse()

@@ -31,7 +31,20 @@ class Prometheus:
             with urllib.request.urlopen(asked, timeout=HANG_SECONDS) as reply:
                 return json.load(reply)["data"]
         except urllib.error.HTTPError as error:
-            raise AssertionError(f"{parameters}: {error.read().decode()}") from error
+            with error:
+                raise AssertionError(f"{parameters}: {error.read().decode()}") from error
+
+    def ready(self) -> bool:
+        """Tell whether it answers questions."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=HANG_SECONDS):
+                return True
+        except urllib.error.HTTPError as error:
+            # It listens, and still reads what it has on its disk.
+            error.close()
+        except OSError:
+            pass
+        return False
 
     def query(self, expr: str) -> list[tuple[dict[str, str], float]]:
         """Return the labels and values that an expression has now."""
@@ -87,12 +100,7 @@ def running(target: str, rules: Sequence[Path], folder: Path) -> Iterator[Promet
 
 def _until_ready(server: Prometheus, process: subprocess.Popen[bytes], log: Path) -> None:
     end = time.monotonic() + HANG_SECONDS
-    while True:
-        with (
-            contextlib.suppress(OSError),
-            urllib.request.urlopen(f"{server.url}/-/ready", timeout=HANG_SECONDS),
-        ):
-            return
+    while not server.ready():
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < end, log.read_text()
         time.sleep(POLL_SECONDS)
