@@ -38,8 +38,9 @@ soak: .venv/.dev ## hold 2,000 streams for minutes, then make many short calls: 
 bench: .venv/.dev ## measure beside nginx and a bare aiohttp pass-through (needs nginx, wrk, cc, two cores)
 	$(BIN)/python -m benchmarks $(ARGS)
 
-docs: .venv/.dev ## write what is generated from the code: docs/{configuration,validation,metrics}.md, config.schema.json
+docs: .venv/.dev ## write what is generated from the code: docs/{configuration,validation,metrics}.md, config.schema.json, dashboards/boards/
 	$(BIN)/python -m docs.generate
+	$(BIN)/python -m dashboards.generate
 
 lock: .venv/.dev ## pin every dependency anew with its hashes (ARGS=--upgrade for the newest versions)
 	$(BIN)/python -m pip install --quiet uv

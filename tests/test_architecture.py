@@ -158,7 +158,9 @@ MODULES = {
     for path in sorted(PACKAGE.rglob("*.py"))
 }
 SOURCES = sorted(
-    path for folder in ("gateway", "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")
+    path
+    for folder in ("gateway", "tests", "benchmarks", "dashboards")
+    for path in (ROOT / folder).rglob("*.py")
 )
 TESTS = [path for path in SOURCES if path.name.startswith("test_")]
 
