@@ -11,6 +11,8 @@ from fnmatch import fnmatchcase
 from gateway.clock import Clock
 from gateway.types import Target
 
+# Models whose only target is remembered.
+MAX_SETTLED = 1_024
 # Upstream and model pairs whose failures are remembered; the oldest is forgotten first.
 MAX_REMEMBERED = 10_000
 
@@ -54,6 +56,8 @@ class Router:
     listed: Callable[[str, str], bool | None]
     uniform: Callable[[], float] = random.random
     _health: dict[tuple[str, str | None], _Health] = field(default_factory=dict)
+    # Targets of models for which nothing but the configuration decides: one place, whatever its health.
+    _settled: dict[str, tuple[Target, ...]] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -73,16 +77,27 @@ class Router:
         """
         if model is None:
             return (Target(upstream=self.upstreams[0].name),)
+        settled = self._settled.get(model)
+        if settled is not None:
+            return settled
         found = self._of_name(model)
         for name in self._fallbacks(model):
             found += self._of_name(name)
         if len(found) < 2:
-            return tuple(found)
+            return self._settle(model, tuple(found))
         foreign = {u.name for u in self.upstreams if u.passthrough} - {found[0].upstream}
         distinct = [t for t in dict.fromkeys(found) if t.upstream not in foreign]
         now = self.clock.monotonic()
         cool = [target for target in distinct if self._cooling(target, now)]
         return (*(target for target in distinct if target not in cool), *cool)
+
+    def _settle(self, model: str, targets: tuple[Target, ...]) -> tuple[Target, ...]:
+        """Remember the only target of a model, unless an upstream's list could change it."""
+        if len(self.upstreams) == 1 or all(u.models is not None for u in self.upstreams):
+            if len(self._settled) >= MAX_SETTLED:
+                self._settled.clear()
+            self._settled[model] = targets
+        return targets
 
     def knows(self, model: str) -> bool:
         """Return whether `model` has a target without asking any upstream again."""

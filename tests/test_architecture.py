@@ -45,6 +45,7 @@ ARROWS = {
     "json_skeleton": "",
     "prices": "",
     "splice": "",
+    "stream_usage": "splice",
     # Where shared state lives.
     "stores": "",
     # Policies.
@@ -60,35 +61,43 @@ ARROWS = {
     "endpoints": "validation transcript tokens",
     "upstreams": "splice",
     # The rim: sockets, series, log lines.
-    "transport": "",
+    "transport": "recordings",
+    "recordings": "",
     "downstream": "",
     "server": "downstream",
     "relay": "inflate limits transport upstreams",
     "copying": "downstream headers inflate relay",
     "metrics": "",
-    "metering": "metrics prices",
-    "logs": "",
+    "entries": "prices",
+    "metering": "entries metrics prices tracing",
+    "batching": "",
+    "logs": "batching",
+    "ledger": "batching entries",
+    "usage_report": "",
     "admin": "",
     "catalog": "auth relay",
     "upstream_tokens": "relay",
     "intake": "body_coding downstream endpoints json_body",
     "replies": "downstream",
+    "tracing": "",
     # The journey of one call, and the door before it.
     "accounting": "endpoints limits prices splice tokens",
     "handler": "accounting auth cache catalog copying downstream endpoints headers intake limits prices relay "
-    "replies routing transcript validation",
+    "replies routing stream_usage transcript validation",
     "door": "downstream endpoints guard handler metering replies",
     # What can be configured, and how it is read.
     "config": "",
     # The composition root: parts are made here and nowhere else.
     "compose": "accounting auth cache catalog config copying door guard handler intake limits metering relay "
-    "routing prices stores tokens transport upstream_tokens upstreams validation",
+    "recordings routing prices stores tokens tracing transport upstream_tokens upstreams validation",
     "lifecycle": "",
-    "app": "admin catalog compose config demo_upstream door downstream lifecycle logs metering metrics server",
+    "binding": "config",
+    "app": "admin binding catalog compose config demo_upstream door downstream entries ledger lifecycle logs metering "
+    "metrics replies server",
     # A small real upstream, and the command line.
     "demo_upstream": "",
     "probes": "config",
-    "__main__": "app auth config demo_upstream logs probes tokens",
+    "__main__": "app auth config demo_upstream logs probes tokens usage_report",
 }
 
 # Third-party package -> the modules or parts that are its home.
@@ -97,8 +106,11 @@ HOMES = {
     "cachetools": "stores.memory tokens",
     "hiredis": "stores.redis stores.redis_client",
     "httptools": "transport",
-    "msgspec": "upstream_tokens catalog config demo_upstream endpoints json_body splice transcript validation",
+    "msgspec": "upstream_tokens catalog config demo_upstream endpoints json_body logs splice stream_usage transcript "
+    "validation",
+    "opentelemetry": "tracing.otel",
     "prometheus_client": "admin metrics",
+    "requests": "tracing.otel",
     "tiktoken": "tokens",
     "uvloop": "app demo_upstream",
     "yaml": "config_loader",
@@ -107,6 +119,7 @@ HOMES = {
 
 # Modules that import where they need it, and why.
 LAZY = {
+    "tracing": "tracing needs OpenTelemetry, an extra that few install",
     "stores.factory": "a Redis store needs hiredis, an extra that few install",
 }
 
@@ -119,6 +132,7 @@ TOLD_IN_JOURNEY = {
     "accounting.py": "test_tokens.py",
     "upstream_tokens.py": "test_tokens.py",
     "app.py": "test_lifecycle.py",
+    "binding.py": "test_lifecycle.py",
     "catalog.py": "test_routes.py",
     "compose.py": "test_routes.py",
     "compose_sections.py": "test_routes.py",
@@ -130,6 +144,7 @@ TOLD_IN_JOURNEY = {
     "lifecycle.py": "test_lifecycle.py",
     "metering.py": "test_metering.py",
     "relay.py": "test_breaks.py",
+    "transport/recorded.py": "test_recordings.py",
     "replies.py": "test_errors.py",
     "server.py": "test_errors.py",
 }
@@ -258,7 +273,12 @@ def test_every_dependency_has_a_home() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = [line for lines in project["optional-dependencies"].values() for line in lines]
     required = {re.split("[>=]", line)[0] for line in project["dependencies"] + extras}
-    import_names = {"prometheus-client": "prometheus_client", "pyyaml": "yaml"}
+    import_names = {
+        "opentelemetry-exporter-otlp-proto-http": "opentelemetry",
+        "opentelemetry-sdk": "opentelemetry",
+        "prometheus-client": "prometheus_client",
+        "pyyaml": "yaml",
+    }
 
     # yarl is aiohttp's own type for URLs and comes with it.
     assert {import_names.get(name, name) for name in required} == set(HOMES) - {"yarl"}

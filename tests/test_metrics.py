@@ -1,8 +1,11 @@
 """Series: named, bounded, and rendered as Prometheus reads them."""
 
+from pathlib import Path
+
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from docs import generate_metrics
 from gateway.metrics import Metrics
 
 
@@ -119,3 +122,10 @@ def test_an_upstream_that_recovered_is_shown_as_up() -> None:
     assert metrics.upstream_up.values == {("openai", ""): 1, ("openai", "other"): 0}
     del state["openai", "made-up"]
     assert metrics.upstream_up.values == {("openai", ""): 1, ("openai", "other"): 1}
+
+
+def test_the_page_is_generated() -> None:
+    """docs/metrics.md is what `make docs` writes."""
+    page = (Path(__file__).parent.parent / "docs" / "metrics.md").read_text(encoding="utf-8")
+
+    assert generate_metrics.documentation(page) == page

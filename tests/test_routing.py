@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from gateway.routing import ModelRoute, Router, UpstreamRoute
+from gateway.routing import MAX_SETTLED, ModelRoute, Router, UpstreamRoute
 from gateway.types import Target
 from tests.support.clock import FakeClock
 
@@ -34,6 +34,27 @@ def test_a_sole_upstream_takes_everything() -> None:
 
     assert sole.targets("anything/at:all") == (target("only", "anything/at:all"),)
     assert sole.targets(None) == (target("only"),)
+
+
+def test_names_that_clients_make_up_are_forgotten_again() -> None:
+    """What is remembered of a sole upstream's models is right, however many names come, and does not grow with them."""
+    sole = router(upstreams=(UpstreamRoute(name="only"),))
+
+    for number in range(2 * MAX_SETTLED):
+        assert sole.targets(f"m{number}") == (target("only", f"m{number}"),)
+        assert sole.targets(f"m{number}") == (target("only", f"m{number}"),)
+    assert len(sole._settled) <= MAX_SETTLED
+
+
+def test_lists_that_change_are_seen() -> None:
+    """A model that one upstream lists is looked up anew at each call: the other may list it by then."""
+    lists = {"a": {"m1"}, "b": set[str]()}
+    both = router(listed=lists)
+    assert both.targets("m1") == (target("a", "m1"),)
+
+    lists["b"].add("m1")
+
+    assert both.targets("m1") == (target("a", "m1"), target("b", "m1"))
 
 
 def test_globs_of_a_sole_upstream_count() -> None:
