@@ -1,8 +1,12 @@
-"""The Dockerfile: what it is made of, and what it must not do."""
+"""The Dockerfile: what it is made of, what it must not do, and what its commands need of their surroundings."""
 
+import io
 import json
 import re
+import subprocess
+import sys
 from fnmatch import fnmatch
+from pathlib import Path
 
 import pytest
 
@@ -121,3 +125,27 @@ def test_the_context_is_no_more_than_what_is_copied() -> None:
     assert "*" in lines
     assert copied == allowed
     assert not any(fnmatch(".env", one) or fnmatch("config.yaml", one) for one in allowed)
+
+
+def test_the_demo_needs_no_key_anywhere() -> None:
+    """Where others reach it the demo starts too, as in its image: nothing stands behind it but the echo."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "gateway", "demo", "--listen", "0.0.0.0:0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as demo:
+        try:
+            assert "The demo gateway runs" in (demo.stdout or io.StringIO()).read(25)
+        finally:
+            demo.terminate()
+
+
+def test_the_healthcheck_of_a_variable_needs_no_more(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A file in the middle of an edit, or the demo, which has none, makes no gateway look ill."""
+    monkeypatch.setenv("GATEWAY_ADMIN_LISTEN", f"unix:{tmp_path}/admin.sock")
+
+    assert main(["healthcheck", "-c", str(tmp_path / "missing.yaml")]) == 1
+    assert "no answer from unix:" in capsys.readouterr().err

@@ -100,11 +100,10 @@ async def chain(folder: Path) -> AsyncIterator[tuple[Upstream, int]]:
         "GATEWAY_ADMIN_LISTEN": "127.0.0.1:0",
     }
     conf = written(folder, port, gateway_port)
-    async with server:
-        with (
-            running([sys.executable, "-m", "gateway", "serve"], gateway_port, environ),
-            running([nginx, "-c", str(conf), "-p", str(folder)], port, {}),
-        ):
+    gateway = [sys.executable, "-m", "gateway", "serve"]
+    front = [nginx, "-c", str(conf), "-p", str(folder)]
+    with running(gateway, gateway_port, environ), running(front, port, {}):
+        async with server:
             yield upstream, port
 
 
@@ -129,11 +128,14 @@ async def sent(
 
 async def test_a_stream_passes_event_by_event(tmp_path: Path) -> None:
     """The first event is with the client while the upstream still holds the second."""
-    async with asyncio.timeout(HANG_SECONDS), chain(tmp_path) as (upstream, port):
-        async with sent(port, "/v1/chat/completions", BODY) as (reader, head):
-            first = await reader.readuntil(b"}\n\n")
-            upstream.arrived.set()
-            rest = await reader.read()
+    async with (
+        asyncio.timeout(HANG_SECONDS),
+        chain(tmp_path) as (upstream, port),
+        sent(port, "/v1/chat/completions", BODY) as (reader, head),
+    ):
+        first = await reader.readuntil(b"}\n\n")
+        upstream.arrived.set()
+        rest = await reader.read()
 
     assert head.startswith(b"HTTP/1.1 200 ")
     assert EVENT in first
