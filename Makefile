@@ -8,6 +8,9 @@ PYTHON ?= $(shell for p in python3 python python3.14 python3.13 python3.12 pytho
 BIN := .venv/bin
 # What more to hand to pytest, the benchmark or the lock, e.g. ARGS="-k stream -x".
 ARGS ?=
+# What tests of the manifests ask, where it is there.
+export GATEWAY_KUBECTL ?= $(shell command -v kubectl)
+export GATEWAY_SYSTEMD_ANALYZE ?= $(shell command -v systemd-analyze)
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check check-all soak bench lock docs clean
@@ -41,6 +44,7 @@ bench: .venv/.dev ## measure beside nginx and a bare aiohttp pass-through (needs
 docs: .venv/.dev ## write what is generated from the code: docs/{configuration,validation,metrics}.md, config.schema.json, dashboards/boards/
 	$(BIN)/python -m docs.generate
 	$(BIN)/python -m dashboards.generate
+	$(BIN)/python -m k8s.generate
 
 lock: .venv/.dev ## pin every dependency anew with its hashes (ARGS=--upgrade for the newest versions)
 	$(BIN)/python -m pip install --quiet uv
