@@ -34,6 +34,7 @@ from gateway.logs import Log
 from gateway.metering import Meter
 from gateway.metrics import Metrics
 from gateway.server import DataServer
+from gateway.tasks import Tasks
 from gateway.types import Headers
 
 # How often it is looked whether an upstream's list of models is old; after a reload it is new.
@@ -93,7 +94,10 @@ class App:
         self._ids = RequestIds()
         self._log = log
         self._meter = Meter(self.metrics, clock)
-        self._composer = Composer(self._meter, self._ids, clock, self._deadlines, self.config.store)
+        self._tasks = Tasks()
+        self._composer = Composer(
+            self._meter, self._ids, clock, self._deadlines, self.config.store, self._tasks
+        )
         self._not_ready: str | None = "starting"
         self._server = DataServer(
             self._handle,
@@ -202,6 +206,7 @@ class App:
     async def _close(self) -> None:
         if self._listener is not None:
             self._listener.close()
+        await self._tasks.aclose()
         await self._composer.aclose()
         if self._admin_listener is not None:
             self._admin_listener.close()

@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterable, Mapping
 
 from gateway import config as c
 from gateway.accounting import Accountant
+from gateway.cache import Cache
 from gateway.catalog import FRESH_SECONDS, Catalog, is_glob
 from gateway.clock import Clock
+from gateway.compose_cache import Caches
 from gateway.compose_sections import (
     authenticator,
     checks_of,
@@ -32,6 +34,8 @@ from gateway.metering import Meter
 from gateway.prices import NANODOLLARS_PER_USD
 from gateway.relay import Peer, Relay
 from gateway.routing import Router
+from gateway.sharing import Sharing
+from gateway.tasks import Tasks
 from gateway.tokens.counter import TokenCounter
 from gateway.tokens.models import ModelTable
 from gateway.tokens.output import OutputCounter
@@ -54,19 +58,24 @@ class Composer:
         clock: Clock,
         deadlines: Deadlines,
         store: c.Store,
+        tasks: Tasks,
     ) -> None:
         """Open the store. Raises StartError where it cannot be used."""
         self.store = store_of(store, clock)
+        self._caches = Caches(self.store, clock, tasks)
         self._outputs: OutputCounter | None = None
         meter.metrics.store_up.read = lambda: {(): float(self.store.up)}
         meter.metrics.store_errors.read = lambda: {
             (operation,): count for operation, count in self.store.errors.items()
         }
+        meter.metrics.cache_evictions.read = lambda: {(): self._caches.memory.evictions}
+        meter.metrics.cache_bytes.read = lambda: {(): self._caches.memory.size_bytes}
         self._meter = meter
         self._metrics = meter.metrics
         self._ids = ids
         self._clock = clock
         self._deadlines = deadlines
+        self._tasks = tasks
         self._transports: dict[str, tuple[c.Upstream, Transport]] = {}
         self._catalog: Catalog | None = None
 
@@ -79,6 +88,7 @@ class Composer:
         """Close every connection to every upstream."""
         for _, transport in self._transports.values():
             await transport.aclose()
+        await self._caches.aclose()
         await self.store.aclose()
 
     def compose(self, config: c.Config, base_url: str) -> Door:
@@ -114,6 +124,7 @@ class Composer:
             clock=self._clock,
             end_user_header=lower(config.auth.end_user_header),
             relay_models=lists_itself(config),
+            sharing=self._sharing(config),
         )
         return Door(
             handler,
@@ -174,6 +185,27 @@ class Composer:
             ("budget",): limiter.overshoot["budget"] / NANODOLLARS_PER_USD,
         }
         return limiter
+
+    def _sharing(self, config: c.Config) -> Sharing | None:
+        """Return what answers calls by earlier replies; what is kept outlives a configuration."""
+        values = self._caches.open(config.cache, config.store)
+        if config.cache is None or values is None:
+            return None
+        cache = Cache(
+            values=values,
+            clock=self._clock,
+            ttl_seconds=config.cache.ttl,
+            max_entry_bytes=config.cache.max_entry,
+            shared=config.cache.scope == "shared",
+            when=config.cache.when,
+        )
+        return Sharing(
+            cache=cache,
+            tasks=self._tasks,
+            clock=self._clock,
+            stall_seconds=config.upstreams[0].idle_timeout,
+            late=self._meter.late,
+        )
 
     def _peer(self, upstream: c.Upstream) -> Peer:
         known = self._transports.get(upstream.name)

@@ -11,13 +11,15 @@ from aiohttp import web
 
 from gateway.accounting import Accountant, Counted
 from gateway.auth import Authenticator, credential, permit_model, unknown_model
+from gateway.cache import Wanted
 from gateway.catalog import ASK_AGAIN_SECONDS, FRESH_SECONDS, Catalog
 from gateway.clock import Clock
-from gateway.copying import Copying
+from gateway.copying import Client, Copying
 from gateway.downstream import Downstream
 from gateway.endpoints import MODEL, MODELS, Endpoint
 from gateway.endpoints.rules import RULES
 from gateway.errors import UnavailableError
+from gateway.flights import Flight
 from gateway.headers import upward
 from gateway.intake import Intake
 from gateway.limits import Admission, Limiter
@@ -25,6 +27,7 @@ from gateway.prices import Price
 from gateway.relay import Answer, Peer, Relay
 from gateway.replies import own_fields, send
 from gateway.routing import Router
+from gateway.sharing import Sharing
 from gateway.transcript import Transcript
 from gateway.types import Call, Headers, Record, Target, Upload, User
 from gateway.validation import Mode, check
@@ -48,6 +51,8 @@ class Handler:
     end_user_header: bytes | None
     # A sole upstream that takes everything lists its models itself.
     relay_models: bool
+    # None: there is no cache.
+    sharing: Sharing | None = None
 
     async def journey(
         self,
@@ -83,29 +88,99 @@ class Handler:
         call = record.call = counted.call
         record.reply_headers.extend(counted.headers)
         price = self.accountant.dearest(counted)
+        wanted = self._wanted(user, counted, endpoint, record)
+        if wanted is not None:
+            await self._share(wanted, user, counted, price, down, record)
+            return
         queued = self.clock.monotonic()
         async with self.limiter.admit(
             user, call, counted.estimate, price=price
         ) as admission:  # 429
             record.waited_seconds += self.clock.monotonic() - queued
-            answer = await self._ask(counted, record, admission, price)  # 502, 503, 504
-            record.status = answer.reply.status
-            transcript = Transcript.of(call, answer.reply.headers)
-            try:
-                await self.copying.copy(
-                    answer,
-                    down,
-                    transcript,
-                    record,
-                    own_fields(record, answer.reply.headers, self.clock),
-                    head_only=call.method == "HEAD",
-                )
-            finally:  # also when the client leaves
-                usage = await self.accountant.usage(counted, record.status, transcript)
-                price = self.accountant.price(answer.target.asked, answer.target.model, call.model)
-                record.usage = usage
-                record.cost_nanodollars = price.cost(usage) if price and usage else None
-                admission.settle(usage, price)
+            await self._relay(counted, price, admission, down, record)  # 502, 503, 504
+
+    async def _relay(
+        self,
+        counted: Counted,
+        price: Price | None,
+        admission: Admission,
+        client: Client,
+        record: Record,
+        *,
+        shared: bool = False,
+    ) -> tuple[Answer, Transcript]:
+        """Ask an upstream, copy its reply to the client and settle what it came to.
+
+        `shared`: the clients behind `client` are told by others what the gateway adds.
+        """
+        call = counted.call
+        answer = await self._ask(counted, record, admission, price)
+        record.status = answer.reply.status
+        theirs = answer.reply.headers
+        transcript = Transcript.of(call, theirs)
+        try:
+            await self.copying.copy(
+                answer,
+                client,
+                transcript,
+                record,
+                () if shared else own_fields(record, theirs, self.clock),
+                head_only=call.method == "HEAD",
+            )
+        finally:  # also when the client leaves
+            usage = await self.accountant.usage(counted, record.status, transcript)
+            price = self.accountant.price(answer.target.asked, answer.target.model, call.model)
+            record.usage = usage
+            record.cost_nanodollars = price.cost(usage) if price and usage else None
+            admission.settle(usage, price)
+        return answer, transcript
+
+    def _wanted(
+        self, user: User, counted: Counted, endpoint: Endpoint, record: Record
+    ) -> Wanted | None:
+        """Return what may answer a call instead of an upstream; None where nothing may."""
+        if self.sharing is None or endpoint.kind is None:
+            return None
+        crossing = upward(counted.call.headers, own_key=False, end_user_header=self.end_user_header)
+        wanted = self.sharing.cache.wanted(
+            user,
+            counted.call,
+            counted.targets,
+            crossing,
+            trimmed_turns=counted.trimmed_turns,
+        )
+        if wanted is None:
+            record.cache = "bypass"
+            record.reply_headers.append((b"cache-status", b"gateway; fwd=bypass"))
+        return wanted
+
+    async def _share(
+        self,
+        wanted: Wanted,
+        user: User,
+        counted: Counted,
+        price: Price | None,
+        down: Downstream,
+        record: Record,
+    ) -> None:
+        """Answer a call by an earlier reply, or by one that it shares with others."""
+        if self.sharing is None:
+            return
+        cache, call = self.sharing.cache, counted.call
+
+        def admit(shared: bool) -> Admission:
+            return self.limiter.admit(user, call, counted.estimate, price=price, shared=shared)
+
+        async def ask(admission: Admission, flight: Flight) -> bool:
+            answer, transcript = await self._relay(
+                counted, price, admission, flight, record, shared=True
+            )
+            reply = answer.reply
+            return cache.may_keep(
+                call, answer.target, reply.status, reply.headers, transcript, flight.end
+            )
+
+        await self.sharing.answer(wanted, down, record, admit, ask)
 
     async def _ask(
         self, counted: Counted, record: Record, admission: Admission, price: Price | None

@@ -78,14 +78,32 @@ class Meter:
                 record.error_code or "",
             )
         )
+        if record.cache is not None:
+            metrics.cache_requests.add((record.cache,))
+        if record.saved is not None:
+            saved = record.saved.input_tokens + record.saved.output_tokens
+            metrics.cache_saved_tokens.add((), saved)
+        if record.saved_nanodollars:
+            usd = record.saved_nanodollars / NANODOLLARS_PER_USD
+            metrics.cache_saved_cost.add((), usd)
+        self._charge(metrics.user(user), model, record)
+
+    def late(self, record: Record) -> None:
+        """Count what a call came to that went on for others when its client had left."""
+        user = record.user.name if record.user is not None and record.user.configured else None
+        model = self.metrics.model(record.call.model if record.call is not None else None)
+        self._charge(self.metrics.user(user), model, record)
+
+    def _charge(self, user: str, model: str, record: Record) -> None:
+        metrics = self.metrics
         if record.usage is not None:
             source = "estimated" if record.usage.estimated else "reported"
             for kind, amount in disjoint(record.usage):
                 if amount:
-                    metrics.tokens.add((metrics.user(user), model, kind, source), amount)
+                    metrics.tokens.add((user, model, kind, source), amount)
         if record.cost_nanodollars:
             usd = record.cost_nanodollars / NANODOLLARS_PER_USD
-            metrics.cost.add((metrics.user(user), model), usd)
+            metrics.cost.add((user, model), usd)
 
     def _may_say(self, user: User | None) -> bool:
         if user is not None:
@@ -111,6 +129,7 @@ class Meter:
             "upstream": record.target.upstream if record.target is not None else None,
             "served": record.target.model if record.target is not None else None,
             "attempts": record.attempts,
+            "cache": record.cache,
             "status": record.status,
             "code": record.error_code,
             "input_tokens": record.usage.input_tokens if record.usage is not None else None,

@@ -237,6 +237,21 @@ class Metrics:
         "The share of a limit in use as of the last admission.",
         *("user", "per", "dimension"),
     )
+    cache_requests: Counter = _counter(
+        "gateway_cache_requests_total", "Calls by what the cache did for them.", "outcome"
+    )
+    cache_evictions: Counter = _counter(
+        "gateway_cache_evictions_total", "Replies that went because room was short."
+    )
+    cache_saved_tokens: Counter = _counter(
+        "gateway_cache_saved_tokens_total", "Tokens that calls took from earlier replies."
+    )
+    cache_saved_cost: Counter = _counter(
+        "gateway_cache_saved_cost_usd_total", "What those calls would have cost, in USD."
+    )
+    cache_bytes: Gauge = _gauge(
+        "gateway_cache_bytes", "Memory that kept replies take; a Redis counts its own."
+    )
     store_up: Gauge = _gauge("gateway_store_up", "1 while the store of limits answers.")
     store_errors: Counter = _counter(
         "gateway_store_errors_total", "Operations of the store that failed.", "op"

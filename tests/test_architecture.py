@@ -22,6 +22,7 @@ FOUNDATION = {"types", "errors", "clock", "deadlines"}
 
 # Files of these names belong to one part, as those of a folder do.
 FOLDED = {
+    "cache_": "cache",
     "compose_": "compose",
     "config_": "config",
     "limit_": "limits",
@@ -64,6 +65,10 @@ ARROWS = {
     "server": "downstream",
     "relay": "inflate limits transport upstreams",
     "copying": "downstream headers inflate relay",
+    # One call that several clients read, and the tasks beside calls.
+    "tasks": "",
+    "flights": "copying downstream relay",
+    "sharing": "cache copying downstream flights limits replies tasks",
     "metrics": "",
     "metering": "metrics prices",
     "logs": "",
@@ -74,16 +79,17 @@ ARROWS = {
     "replies": "downstream",
     # The journey of one call, and the door before it.
     "accounting": "endpoints limits prices splice tokens",
-    "handler": "accounting auth cache catalog copying downstream endpoints headers intake limits prices relay "
-    "replies routing transcript validation",
+    "handler": "accounting auth cache catalog copying downstream endpoints flights headers intake limits prices "
+    "relay replies routing sharing transcript validation",
     "door": "downstream endpoints guard handler metering replies",
     # What can be configured, and how it is read.
     "config": "",
     # The composition root: parts are made here and nowhere else.
     "compose": "accounting auth cache catalog config copying door guard handler intake limits metering relay "
-    "routing prices stores tokens transport upstream_tokens upstreams validation",
+    "routing prices sharing stores tasks tokens transport upstream_tokens upstreams validation",
     "lifecycle": "",
-    "app": "admin catalog compose config demo_upstream door downstream lifecycle logs metering metrics server",
+    "app": "admin catalog compose config demo_upstream door downstream lifecycle logs metering metrics server "
+    "tasks",
     # A small real upstream, and the command line.
     "demo_upstream": "",
     "probes": "config",
@@ -93,10 +99,10 @@ ARROWS = {
 # Third-party package -> the modules or parts that are its home.
 HOMES = {
     "aiohttp": "admin app demo_upstream door downstream handler intake server transport.aiohttp_client",
-    "cachetools": "stores.memory tokens",
+    "cachetools": "stores.values tokens",
     "hiredis": "stores.redis stores.redis_client",
     "httptools": "transport",
-    "msgspec": "upstream_tokens catalog config demo_upstream endpoints json_body splice transcript validation",
+    "msgspec": "cache upstream_tokens catalog config demo_upstream endpoints json_body splice transcript validation",
     "prometheus_client": "admin metrics",
     "tiktoken": "tokens",
     "uvloop": "app demo_upstream",
@@ -128,6 +134,9 @@ TOLD_IN_JOURNEY = {
     "intake.py": "test_errors.py",
     "lifecycle.py": "test_lifecycle.py",
     "metering.py": "test_metering.py",
+    "flights.py": "test_cache.py",
+    "sharing.py": "test_cache.py",
+    "compose_cache.py": "test_cache.py",
     "relay.py": "test_breaks.py",
     "replies.py": "test_errors.py",
     "server.py": "test_errors.py",
