@@ -10,7 +10,7 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check check-all bench lock docs clean
+.PHONY: help run test check check-all soak bench lock docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,19 +27,23 @@ check: .venv/.dev ## format, lint, types, architecture, documentation
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_architecture.py tests/test_documentation.py
 
-check-all: check test ## all of it, and the suite once more without asserts and once in development mode
+check-all: check test ## all of it, then without asserts, in development mode with the loop watched, and long properties
 	$(BIN)/python -O -m pytest -W "ignore:assertions not in test modules" $(ARGS)
-	$(BIN)/python -X dev -m pytest $(ARGS)
+	GATEWAY_LOOP_HELD_SECONDS=2 $(BIN)/python -X dev -m pytest $(ARGS)
+	$(BIN)/python -m pytest --hypothesis-profile=long -k "not journey" $(ARGS)
+
+soak: .venv/.dev ## hold 2,000 streams for minutes, then make many short calls: what is left must be nothing
+	$(BIN)/python -m benchmarks.soak $(ARGS)
 
 bench: .venv/.dev ## measure beside nginx and a bare aiohttp pass-through (needs nginx, wrk, cc, two cores)
 	$(BIN)/python -m benchmarks $(ARGS)
 
-docs: .venv/.dev ## write what is generated from the code: docs/configuration.md, docs/validation.md, config.schema.json
+docs: .venv/.dev ## write what is generated from the code: docs/{configuration,validation,metrics}.md, config.schema.json
 	$(BIN)/python -m docs.generate
 
 lock: .venv/.dev ## pin every dependency anew with its hashes (ARGS=--upgrade for the newest versions)
 	$(BIN)/python -m pip install --quiet uv
-	$(COMPILE) pyproject.toml --extra redis --group dev -o requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra redis --extra otel --group dev -o requirements/dev.txt
 	$(COMPILE) pyproject.toml --extra redis -c requirements/dev.txt -o requirements/runtime.txt
 	$(COMPILE) --group build -c requirements/dev.txt -o requirements/build.txt
 	$(COMPILE) tests/sdk/requirements-legacy.in -o tests/sdk/requirements-legacy.txt

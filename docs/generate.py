@@ -1,13 +1,13 @@
 """Writes docs/configuration.md and config.schema.json from the configuration's dataclasses: `make docs`.
 
-It has docs/validation.md written too.
+It has docs/validation.md and docs/metrics.md written too.
 """
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from docs import generate_validation
+from docs import generate_metrics, generate_validation
 from gateway.config import Config
 from gateway.config_schema import config_schema, in_words, is_simple
 from gateway.config_shape import Field, ListOf, Section, Shape, TableOf, plain, section_of
@@ -75,3 +75,5 @@ if __name__ == "__main__":
     (ROOT / "config.schema.json").write_text(schema_text(), encoding="utf-8")
     page = ROOT / "docs" / "validation.md"
     page.write_text(generate_validation.documentation(page.read_text("utf-8")), encoding="utf-8")
+    page = ROOT / "docs" / "metrics.md"
+    page.write_text(generate_metrics.documentation(page.read_text("utf-8")), encoding="utf-8")

@@ -3,6 +3,11 @@
 Each command is one function; what it does beyond words is done elsewhere.
 """
 
+import signal
+
+# Ctrl-C before there is anything to stop ends the process without a word: the imports take a while.
+_on_interrupt = signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
 import contextlib
 import getpass
@@ -24,13 +29,17 @@ from gateway.config_formats import parse_client_key, parse_listen, parse_text
 from gateway.config_loader import effective, load
 from gateway.config_schema import config_schema
 from gateway.config_tree import ConfigError, Problem
-from gateway.config_types import BadValueError
-from gateway.config_warnings import unlisted, warnings
+from gateway.config_types import BadValueError, ListenAddress
+from gateway.config_warnings import Traits, unlisted, warnings
 from gateway.errors import StartError
 from gateway.probes import ask_models, ask_ready
 from gateway.tokens.counter import TokenCounter
+from gateway.tokens.families import family_of
 from gateway.tokens.lines import count_lines
 from gateway.tokens.models import ModelTable
+from gateway.usage_report import KEYS, Report, with_older
+
+signal.signal(signal.SIGINT, _on_interrupt)
 
 FINE, FAILED, WRONG = 0, 1, 2
 DEFAULT_LISTEN = "127.0.0.1:4000"
@@ -65,6 +74,11 @@ def _serve(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
         "--admin-listen": (("admin", "listen"), options.admin_listen),
         "--log-level": (("logging", "level"), options.log_level),
     }
+    for mode in ("record", "replay"):
+        folder = getattr(options, mode)
+        if folder is not None:
+            given[f"--{mode}"] = (("recordings", "mode"), mode)
+            given[f"--{mode} DIR"] = (("recordings", "dir"), folder)
     overrides = [
         Override(flag=flag, keys=keys, text=text)
         for flag, (keys, text) in given.items()
@@ -79,10 +93,7 @@ def _demo(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
         source, text = "--listen", options.listen
     else:
         source, text = "GATEWAY_LISTEN", environ.get("GATEWAY_LISTEN") or DEFAULT_LISTEN
-    try:
-        listen = parse_listen(text)
-    except BadValueError as error:
-        _refuse(source, str(error) or "expected an address such as 127.0.0.1:4000")
+    listen = _address(source, text)
     return app.demo(listen, options.admin_listen or environ.get("GATEWAY_ADMIN_LISTEN"))
 
 
@@ -90,18 +101,29 @@ def _check(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     path = _file(options.file, environ)
     config = load(path, environ).config
     reports = [f"{path or 'environment'}: fine"]
-    bites = list(warnings(config, datetime.fromtimestamp(SystemClock().time(), UTC).date()))
+    today = datetime.fromtimestamp(SystemClock().time(), UTC).date()
+    bites = list(warnings(config, today, _traits_of(ModelTable())))
     code = FINE
     if options.live:
         answers = ask_models(config.upstreams)
         reports += [f"{name}: {answer.words}" for name, answer in answers.items()]
         bites += unlisted(config, {name: answer.models for name, answer in answers.items()})
-        code = FINE if all(answer.good for answer in answers.values()) else FAILED
+        code = FINE if all(answer.good for answer in answers.values()) else WRONG
     if options.print_effective:
         # The reports become comments, so that the whole stays YAML.
         reports = [*effective(config).splitlines(), *(f"# {report}" for report in reports)]
     _say(*reports)
     return _complain(code, *(f"warning: {bite}" for bite in bites))
+
+
+def _traits_of(models: ModelTable) -> Callable[[str], Traits]:
+    def traits(name: str) -> Traits:
+        info = models.lookup(name)
+        return Traits(
+            priced=info is not None and info.input is not None, reasons=family_of(name).reasons
+        )
+
+    return traits
 
 
 def _keys_new(options: argparse.Namespace, _environ: Mapping[str, str]) -> int:
@@ -151,6 +173,23 @@ def _count(options: argparse.Namespace, _environ: Mapping[str, str]) -> int:
     return code
 
 
+def _usage(options: argparse.Namespace, _environ: Mapping[str, str]) -> int:
+    by = [name for name in options.by.split(",") if name]
+    unknown = [name for name in by if name not in KEYS]
+    if unknown:
+        _refuse("--by", f"{unknown[0]}: expected some of {', '.join(KEYS)}")
+    report = Report(by)
+    for path in with_older(options.files):
+        try:
+            with path.open("rb") as lines:
+                report.read(lines)
+        except OSError as error:
+            _refuse(str(path), error.strerror or str(error))
+    _say(*(report.csv() if options.csv else report.table()))
+    told = [f"warning: {report.unread} lines are none of a usage log"] * bool(report.unread)
+    return _complain(FINE, *told)
+
+
 def _schema(_options: argparse.Namespace, _environ: Mapping[str, str]) -> int:
     _say(json.dumps(config_schema(), indent=2, ensure_ascii=False))
     return FINE
@@ -158,15 +197,30 @@ def _schema(_options: argparse.Namespace, _environ: Mapping[str, str]) -> int:
 
 def _healthcheck(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     try:
-        config = load(_file(options.config, environ), environ).config
+        listen = _admin_listen(options, environ)
     except ConfigError as error:
         # Docker gives 2 a meaning of its own.
         return _complain(FAILED, *map(str, error.problems))
-    answer = ask_ready(config.admin.listen)
+    answer = ask_ready(listen)
     if not answer.good:
         return _complain(FAILED, f"gateway: {answer.words}")
     _say(answer.words)
     return FINE
+
+
+def _admin_listen(options: argparse.Namespace, environ: Mapping[str, str]) -> ListenAddress:
+    """Return where the running gateway is asked; the variable decides without the rest, which may be half-written."""
+    variable = "GATEWAY_ADMIN_LISTEN"
+    if environ.get(variable):
+        return _address(variable, environ[variable])
+    return load(_file(options.config, environ), environ).config.admin.listen
+
+
+def _address(source: str, text: str) -> ListenAddress:
+    try:
+        return parse_listen(text)
+    except BadValueError as error:
+        _refuse(source, str(error) or "expected an address such as 127.0.0.1:4000")
 
 
 def _file(named: Path | None, environ: Mapping[str, str]) -> Path | None:
@@ -242,6 +296,10 @@ def _parser() -> _Parser:
     serve.add_argument("--admin-listen", metavar="ADDR", help="where metrics and health are")
     serve.add_argument("--log-level", metavar="L", help="debug, info, warning or error")
 
+    recordings = serve.add_mutually_exclusive_group()
+    recordings.add_argument("--record", metavar="DIR", help="write each exchange to a file in DIR")
+    recordings.add_argument("--replay", metavar="DIR", help="answer from the files in DIR alone")
+
     demo = _add(
         commands, "demo", _demo, "run it before a built-in upstream, without a key", "gateway demo"
     )
@@ -257,6 +315,20 @@ def _parser() -> _Parser:
         "--print-effective", action="store_true", help="print all that holds, secrets masked"
     )
 
+    _add_sums(commands)
+    keys = commands.add_parser("keys", help="make and digest clients' keys")
+    _add_keys(keys.add_subparsers(metavar="COMMAND", required=True))
+
+    schema = "gateway schema > config.schema.json"
+    _add(commands, "schema", _schema, "print the JSON Schema of config.yaml", schema)
+    health = _add(
+        commands, "healthcheck", _healthcheck, "ask the running gateway", "gateway healthcheck"
+    )
+    _add_config(health)
+    return parser
+
+
+def _add_sums(commands: _Commands) -> None:
     count = _add(
         commands,
         "count",
@@ -269,16 +341,24 @@ def _parser() -> _Parser:
     )
     count.add_argument("--json", action="store_true", help="add encoding and certainty")
 
-    keys = commands.add_parser("keys", help="make and digest clients' keys")
-    _add_keys(keys.add_subparsers(metavar="COMMAND", required=True))
-
-    schema = "gateway schema > config.schema.json"
-    _add(commands, "schema", _schema, "print the JSON Schema of config.yaml", schema)
-    health = _add(
-        commands, "healthcheck", _healthcheck, "ask the running gateway", "gateway healthcheck"
+    usage = _add(
+        commands,
+        "usage",
+        _usage,
+        "sum up the usage log",
+        "gateway usage usage.jsonl --by user,day --csv",
     )
-    _add_config(health)
-    return parser
+    usage.add_argument(
+        "files",
+        metavar="FILE",
+        type=Path,
+        nargs="+",
+        help="a usage log; its older files (FILE.1 …) are read with it",
+    )
+    usage.add_argument(
+        "--by", metavar="KEYS", default="user,model", help=f"one sum for each: {', '.join(KEYS)}"
+    )
+    usage.add_argument("--csv", action="store_true", help="print CSV instead of a table")
 
 
 def _add_keys(commands: _Commands) -> None:

@@ -21,7 +21,7 @@ Context = Literal["reject", "trim", "off"]
 _A_MILLION = 1_000_000
 # Ways to count that begin with a guess: nothing is refused by it before something was learned.
 _LEARNED = ("calibrated", "upstream")
-# Models whose prices are worked out and kept.
+# Names under which a price was looked for, and which is kept.
 MAX_PRICES = 1024
 
 
@@ -44,7 +44,7 @@ class Transcript(Protocol):
         """Return what was said."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Counted:
     """A call as it will be sent, where it may go, and what it is expected to take."""
 
@@ -79,7 +79,9 @@ class Accountant:
     asking: Asking
     # What to do about a prompt that cannot fit, by the model that was asked for.
     context: Callable[[str], Context]
-    _prices: dict[str, Price | None] = field(default_factory=dict)
+    # Takes by how much a count was off, as a share of what was reported: of the input.
+    on_error: Callable[[float], None]
+    _prices: dict[tuple[str | None, ...], Price | None] = field(default_factory=dict)
 
     async def count(
         self, kind: Kind | None, call: Call, targets: Sequence[Target], context: str | None
@@ -174,6 +176,9 @@ class Accountant:
         return Usage(input_tokens=counted.count.tokens, estimated=True)
 
     def _learn(self, model: str, count: Count, reported: Usage) -> None:
+        if reported.input_tokens and count.certainty != "bound":
+            off = abs(count.tokens - reported.input_tokens)
+            self.on_error(off / reported.input_tokens)
         if count.features is not None and reported.input_tokens:
             self.counter.calibration.observe(model, count.features, reported.input_tokens)
         if reported.output_tokens:
@@ -181,27 +186,32 @@ class Accountant:
 
     def price(self, *models: str | None) -> Price | None:
         """Return the price of the first of `models` that has one; the configuration's go before the table's."""
-        names = [name for name in models if name is not None]
+        try:
+            return self._prices[models]
+        except KeyError:
+            if len(self._prices) >= MAX_PRICES:
+                self._prices.clear()
+            price = self._prices[models] = self._find_price(models)
+            return price
+
+    def _find_price(self, models: tuple[str | None, ...]) -> Price | None:
+        found = [self.counter.models.lookup(name) for name in models if name is not None]
         for configured in (True, False):
-            for name in names:
-                info = self.counter.models.lookup(name)
-                price = self._price(name)
+            for info in found:
+                price = _price_of(info)
                 if price is not None and (info is not None and info.priced) == configured:
                     return price
         return None
 
     def dearest(self, counted: Counted) -> Price | None:
         """Return the price of the dearest of the places where a call may be answered."""
-        prices = [self.price(t.asked, t.model, counted.call.model) for t in counted.targets]
+        model = counted.call.model
+        if len(counted.targets) == 1:
+            (only,) = counted.targets
+            return self.price(only.asked, only.model, model)
+        prices = [self.price(t.asked, t.model, model) for t in counted.targets]
         known = [price for price in prices if price is not None]
         return max(known, key=lambda price: price.bound(_A_MILLION, _A_MILLION), default=None)
-
-    def _price(self, model: str) -> Price | None:
-        if model not in self._prices:
-            if len(self._prices) >= MAX_PRICES:
-                self._prices.clear()
-            self._prices[model] = _price_of(self.counter.models.lookup(model))
-        return self._prices[model]
 
 
 def _estimate(kind: Kind, call: Call, count: Count, info: ModelInfo | None) -> Estimate:

@@ -4,12 +4,10 @@
 """
 
 import asyncio
-import errno
 import logging
 import resource
-import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -19,26 +17,33 @@ from aiohttp import web
 from gateway import __version__, demo_upstream
 from gateway import config as c
 from gateway.admin import Admin
+from gateway.binding import bind
 from gateway.catalog import is_glob
 from gateway.clock import Clock, SystemClock
 from gateway.compose import Composer
+from gateway.config_environment import Override
 from gateway.config_loader import Loaded, load
 from gateway.config_tree import ConfigError
-from gateway.config_types import ListenAddress, TcpAddress, UnixAddress
+from gateway.config_types import ListenAddress, TcpAddress
 from gateway.deadlines import Deadlines
 from gateway.door import RequestIds
 from gateway.downstream import RawReply, head_bytes
+from gateway.entries import Entry
 from gateway.errors import GatewayError, StartError
+from gateway.ledger import Ledger
 from gateway.lifecycle import live, wait_until
 from gateway.logs import Log
 from gateway.metering import Meter
 from gateway.metrics import Metrics
+from gateway.replies import http_date
 from gateway.server import DataServer
 from gateway.tasks import Tasks
 from gateway.types import Headers
 
 # How often it is looked whether an upstream's list of models is old; after a reload it is new.
 REFRESH_SECONDS = 30.0
+# How often it is looked how late the event loop is.
+LAG_SECONDS = 0.5
 # The demo's upstream says a word this often, so that a stream is seen to stream.
 DEMO_PACE_MS = 30
 DEMO_BANNER = """
@@ -68,8 +73,8 @@ class CallLog(Protocol):
     def configure(self, level: str, style: str) -> None:
         """Take the settings of `logging`."""
 
-    def access(self, fields: Mapping[str, object]) -> None:
-        """Take the line of a call that ended."""
+    def access(self, call: Entry) -> None:
+        """Take a call that ended."""
 
 
 class App:
@@ -96,8 +101,15 @@ class App:
         self._meter = Meter(self.metrics, clock)
         self._tasks = Tasks()
         self._composer = Composer(
-            self._meter, self._ids, clock, self._deadlines, self.config.store, self._tasks
+            self._meter,
+            self._ids,
+            clock,
+            self._deadlines,
+            self.config.store,
+            self.config.recordings,
+            tasks=self._tasks,
         )
+        self._ledger: Ledger | None = None
         self._not_ready: str | None = "starting"
         self._server = DataServer(
             self._handle,
@@ -123,8 +135,9 @@ class App:
 
     async def _start(self) -> None:
         config = self.config
-        self._listener, listen = await _bind(self._server, config.server.listen)
+        self._listener, listen = await bind(self._server, config.server.listen)
         self.base_url = f"{listen}/v1"
+        self._keep_ledger(self._ledger_of(config))
         self._door = self._composer.compose(config, self.base_url)
         admin = Admin(
             self.metrics.registry(),
@@ -134,7 +147,7 @@ class App:
         )
         self._admin_runner = web.AppRunner(admin.app(), access_log=None)
         await self._admin_runner.setup()
-        self._admin_listener, admin_listen = await _bind(
+        self._admin_listener, admin_listen = await bind(
             self._admin_runner.server, config.admin.listen
         )
         self.admin_url = admin_listen
@@ -163,13 +176,18 @@ class App:
         try:
             loaded = self._load()
             self._check_restart(loaded.config)
+            ledger = self._ledger_of(loaded.config)
             self._door = self._composer.compose(loaded.config, self.base_url)
         except (ConfigError, StartError) as error:
             self.metrics.reloads.add(("failure",))
             self.metrics.reload_ok.set((), 0)
+            if isinstance(error, ConfigError):
+                # A secret's file may be what is wrong with it.
+                self.files = tuple(dict.fromkeys((*self.files, *error.files)))
             problems = "; ".join(str(error).splitlines())
             log.error("the old configuration stays in force: %s", problems)
             return
+        self._keep_ledger(ledger)
         self.config, self.files = loaded.config, loaded.files
         self.metrics.reloads.add(("success",))
         self._took(loaded.config)
@@ -180,11 +198,20 @@ class App:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._composer.store.run())
             tasks.create_task(self._refresh())
+            tasks.create_task(self._watch_loop())
 
     async def _refresh(self) -> None:
         while True:
             await self._composer.refresh()
             await self._clock.sleep(REFRESH_SECONDS)
+
+    async def _watch_loop(self) -> None:
+        """Note how late the event loop comes to what is due."""
+        lag = self.metrics.loop_lag.series(())
+        while True:
+            due = self._clock.monotonic() + LAG_SECONDS
+            await self._clock.sleep(LAG_SECONDS)
+            lag.observe(max(0.0, self._clock.monotonic() - due))
 
     async def drain(self) -> None:
         """Stop taking calls, let those in flight end within the grace, cut what is left."""
@@ -208,6 +235,8 @@ class App:
             self._listener.close()
         await self._tasks.aclose()
         await self._composer.aclose()
+        if self._ledger is not None:
+            await asyncio.to_thread(self._ledger.stop)
         if self._admin_listener is not None:
             self._admin_listener.close()
         if self._admin_runner is not None:
@@ -222,10 +251,27 @@ class App:
             self._meter.access = self._log.access if config.logging.access else None
         self.metrics.reload_ok.set((), 1)
         self.metrics.reload_at.set((), self._clock.time())
+        self.metrics.user.limit = config.metrics.max_users
+        self.metrics.model.limit = config.metrics.max_models
         self.metrics.user.admit(key.user for key in config.auth.keys)
         self.metrics.model.admit(name for name in config.models if not is_glob(name))
         targets = [target for model in config.models.values() for target in model.targets]
         self.metrics.model.admit(target.model for target in targets if target.model is not None)
+
+    def _ledger_of(self, config: c.Config) -> Ledger | None:
+        """Return the usage log of a configuration: the one that is open, where nothing changed. Raises StartError."""
+        settings = config.usage.log
+        if self._ledger is not None and settings == self.config.usage.log:
+            return self._ledger
+        if settings.path is None:
+            return None
+        return Ledger(settings.path, max_bytes=settings.max_size, keep=settings.keep)
+
+    def _keep_ledger(self, ledger: Ledger | None) -> None:
+        if self._ledger is not None and self._ledger is not ledger:
+            self._ledger.retire()
+        self._ledger = ledger
+        self._meter.account = None if ledger is None else ledger.write
 
     def _check_restart(self, config: c.Config) -> None:
         for section in ("server", "admin"):
@@ -233,6 +279,8 @@ class App:
                 raise StartError(f"{section}.listen has changed, which needs a restart")
         if config.store.url != self.config.store.url:
             raise StartError("store.url has changed, which needs a restart")
+        if config.recordings != self.config.recordings:
+            raise StartError("recordings has changed, which needs a restart")
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.raw_path == "/healthz":
@@ -245,18 +293,29 @@ class App:
         fields: Headers = (
             (b"content-type", b"text/plain"),
             (b"content-length", b"%d" % len(body)),
+            *self._named(),
             *((b"connection", b"close") for _ in range(not stays)),
         )
         head = head_bytes(503 if self._not_ready else 200, fields)
         data = head if request.method == "HEAD" else head + body
-        return RawReply(request, data, keep_alive=stays)
+        return RawReply(data, keep_alive=stays)
 
     def _unread(self, error: GatewayError) -> Headers:
         """Note a request that the parser refused; return what names it in the reply."""
+        fields = self._named()
+        self._meter.unread(error, fields[0][1].decode())
+        return fields
+
+    def _named(self) -> Headers:
+        """Return the fields that every reply has, for one that belongs to no call."""
         name = self._ids.new()
         self._ids.in_flight.discard(name)
-        self._meter.unread(error, name)
-        return ((b"x-gateway-request-id", name.encode()), (b"x-request-id", name.encode()))
+        date = http_date(int(self._clock.time()))
+        return (
+            (b"x-gateway-request-id", name.encode()),
+            (b"x-request-id", name.encode()),
+            (b"date", date),
+        )
 
 
 def serve(loaded: Loaded, *, reload: Callable[[], Loaded]) -> int:
@@ -289,44 +348,10 @@ def _raise_descriptor_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def _bind(
-    protocol_factory: Callable[[], asyncio.BaseProtocol] | None, address: ListenAddress
-) -> tuple[asyncio.Server, str]:
-    """Listen at `address`; return the listener and the URL at which it is reached."""
-    if protocol_factory is None:
-        raise StartError("the admin listener could not be made")
-    loop = asyncio.get_running_loop()
-    try:
-        if isinstance(address, UnixAddress):
-            _remove_stale_socket(address.path)
-            return await loop.create_unix_server(protocol_factory, address.path), str(address)
-        listener = await loop.create_server(
-            protocol_factory, address.host, address.port, backlog=2048
-        )
-    except OSError as error:
-        raise StartError(f"cannot listen at {address}: {error.strerror or error}") from None
-    port = listener.sockets[0].getsockname()[1]
-    host = f"[{address.host}]" if ":" in address.host else address.host
-    return listener, f"http://{host}:{port}"
-
-
-def _remove_stale_socket(path: str) -> None:
-    """Remove the socket that a killed gateway left. Raises OSError where somebody still answers at it."""
-    if not Path(path).is_socket():
-        return
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(path)
-        except OSError:
-            Path(path).unlink()
-            return
-    raise OSError(errno.EADDRINUSE, "address already in use")
-
-
 def demo(listen: ListenAddress, admin_listen: str | None) -> int:
     """Run a gateway before a built-in upstream until it is told to stop; return its exit code.
 
-    Raises StartError, and ConfigError for an address that others could reach: the demo needs no key.
+    Raises StartError. It needs no key wherever it listens: nothing stands behind it that costs or tells anything.
     """
     clock = SystemClock()
     log = Log("info", "auto", clock)
@@ -349,8 +374,12 @@ async def _demo(listen: ListenAddress, admin_listen: str | None, clock: Clock, l
         **({"GATEWAY_ADMIN_LISTEN": admin_listen} if admin_listen else {}),
     }
 
+    # Elsewhere than on loopback a gateway without keys has to be asked for: here `demo` does.
+    anybody = Override(flag="demo", keys=("auth", "mode"), text="open")
+    overrides = () if listen.is_loopback else (anybody,)
+
     def read() -> Loaded:
-        return load(None, environ)
+        return load(None, environ, overrides)
 
     try:
         app = App(read(), read, clock, log)

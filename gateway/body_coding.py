@@ -7,6 +7,7 @@ from gateway.errors import InvalidRequestError, shown
 # How many members one gzip body may have, and how much of it is inflated at once.
 _MAX_MEMBERS = 1_000
 _SLICE_BYTES = 16 * 1024
+_CODINGS = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
 
 
 def check_content_type(value: str | None) -> None:
@@ -35,26 +36,29 @@ def check_content_type(value: str | None) -> None:
             )
 
 
+def check_content_coding(coding: str) -> None:
+    """Raise InvalidRequestError, 415, for a coding that `inflate` cannot undo."""
+    if coding.strip().lower() not in _CODINGS:
+        raise _unsupported(
+            "Unsupported Content-Encoding: expected 'gzip' or 'deflate', "
+            f"but got {shown(coding.strip().lower())} instead."
+        )
+
+
 def inflate(body: bytes, coding: str, max_bytes: int) -> bytes:
-    """Return the content of a body under `coding` (`gzip`, `deflate`, `identity`).
+    """Return the content of a body under a `coding` that was checked.
 
     It takes 3 ms a MiB of content, without the GIL: call it in a thread.
-    Raises InvalidRequestError: 400 where it is cut or corrupt, 413 where the content exceeds
-    `max_bytes`, 415 for another coding.
+    Raises InvalidRequestError: 400 where it is cut or corrupt, 413 where the content exceeds `max_bytes`.
     """
     coding = coding.strip().lower()
     if coding in ("", "identity"):
         return body
     if coding in ("gzip", "x-gzip"):
         return _inflate_members(body, 16 + zlib.MAX_WBITS, max_bytes)
-    if coding == "deflate":
-        # RFC 9110 means the zlib format; some clients send the bare stream that the name suggests.
-        is_zlib = body[:1] == b"\x78" and int.from_bytes(body[:2], "big") % 31 == 0
-        return _inflate_members(body, zlib.MAX_WBITS if is_zlib else -zlib.MAX_WBITS, max_bytes)
-    raise _unsupported(
-        "Unsupported Content-Encoding: expected 'gzip' or 'deflate', "
-        f"but got {shown(coding)} instead."
-    )
+    # RFC 9110 means the zlib format; some clients send the bare stream that the name "deflate" suggests.
+    is_zlib = body[:1] == b"\x78" and int.from_bytes(body[:2], "big") % 31 == 0
+    return _inflate_members(body, zlib.MAX_WBITS if is_zlib else -zlib.MAX_WBITS, max_bytes)
 
 
 def _inflate_members(body: bytes, window_bits: int, max_bytes: int) -> bytes:

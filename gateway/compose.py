@@ -1,6 +1,10 @@
 """The composition: sections of the configuration become the parts that a call meets. Nobody else composes."""
 
-from collections.abc import Callable, Iterable, Mapping
+import asyncio
+import operator
+import ssl
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 
 from gateway import config as c
 from gateway.accounting import Accountant
@@ -17,6 +21,8 @@ from gateway.compose_sections import (
     lower,
     model_override,
     model_route,
+    provider_of,
+    shelf_of,
     ssl_context,
     store_of,
     upstream_key,
@@ -39,9 +45,11 @@ from gateway.tasks import Tasks
 from gateway.tokens.counter import TokenCounter
 from gateway.tokens.models import ModelTable
 from gateway.tokens.output import OutputCounter
+from gateway.tracing import Tracer, open_tracer
 from gateway.transport import Transport
 from gateway.transport.aiohttp_client import AiohttpTransport
 from gateway.transport.pool import Pool
+from gateway.transport.recorded import RecordingTransport, ReplayTransport
 from gateway.upstream_tokens import UpstreamTokens
 
 # A shorter key could stand in a reply by chance.
@@ -58,12 +66,16 @@ class Composer:
         clock: Clock,
         deadlines: Deadlines,
         store: c.Store,
+        recordings: c.Recordings,
+        *,
         tasks: Tasks,
     ) -> None:
-        """Open the store. Raises StartError where it cannot be used."""
+        """Open the store, and the recordings. Raises StartError where one cannot be used."""
         self.store = store_of(store, clock)
         self._caches = Caches(self.store, clock, tasks)
         self._outputs: OutputCounter | None = None
+        self._limits: Limiter | None = None
+        self._tracers: dict[str, Tracer] = {}
         meter.metrics.store_up.read = lambda: {(): float(self.store.up)}
         meter.metrics.store_errors.read = lambda: {
             (operation,): count for operation, count in self.store.errors.items()
@@ -78,6 +90,8 @@ class Composer:
         self._tasks = tasks
         self._transports: dict[str, tuple[c.Upstream, Transport]] = {}
         self._catalog: Catalog | None = None
+        self._recordings = recordings
+        self._shelf = shelf_of(recordings)
 
     async def refresh(self) -> None:
         """Ask the upstreams what they list, where that was not done lately."""
@@ -90,14 +104,18 @@ class Composer:
             await transport.aclose()
         await self._caches.aclose()
         await self.store.aclose()
+        for tracer in self._tracers.values():
+            await asyncio.to_thread(tracer.close)
 
     def compose(self, config: c.Config, base_url: str) -> Door:
         """Return the door to the parts under `config`; transports that it leaves unchanged are kept.
 
         Raises StartError.
         """
+        self._connect(config.upstreams)
         peers = {upstream.name: self._peer(upstream) for upstream in config.upstreams}
-        self._retire(set(peers))
+        self._meter.tracer = self._tracer(config.tracing)
+        self._meter.providers = {u.name: provider_of(u) for u in config.upstreams}
         catalog, router = self._routing(config, peers)
         server = config.server
         handler = Handler(
@@ -120,9 +138,11 @@ class Composer:
                 self._clock,
                 self._deadlines,
                 keepalive_seconds=server.stream_keepalive,
+                streams=self._metrics.streams.cell(()),
             ),
             clock=self._clock,
             end_user_header=lower(config.auth.end_user_header),
+            always_usage=config.usage.include_usage == "always",
             relay_models=lists_itself(config),
             sharing=self._sharing(config),
         )
@@ -140,6 +160,18 @@ class Composer:
             clock=self._clock,
             deadlines=self._deadlines,
         )
+
+    def _tracer(self, tracing: c.Tracing) -> Tracer | None:
+        """Return what traces calls: one for each endpoint that ever was configured, None for none.
+
+        Raises StartError.
+        """
+        if tracing.endpoint is None:
+            return None
+        endpoint = str(tracing.endpoint)
+        if endpoint not in self._tracers:
+            self._tracers[endpoint] = open_tracer(endpoint)
+        return self._tracers[endpoint]
 
     def _routing(self, config: c.Config, peers: Mapping[str, Peer]) -> tuple[Catalog, Router]:
         """Return what is known of models, and what decides where a call for one goes."""
@@ -172,14 +204,26 @@ class Composer:
             outputs=self._outputs,
             asking=UpstreamTokens(peers=peers, clock=self._clock),
             context=context_of(config),
+            on_error=self._metrics.count_error.series(("input",)).observe,
         )
 
     def _limiter(self, config: c.Config) -> Limiter:
         """Return the limits of `config` over the one store, which outlives it."""
-        limiter = Limiter([limit_rule(limit) for limit in config.limits], self.store, self._clock)
+        limiter = Limiter(
+            [limit_rule(limit) for limit in config.limits],
+            self.store,
+            self._clock,
+            unpriced=config.usage.unpriced,
+        )
+        if self._limits is not None:
+            limiter.carry_on(self._limits)
+        self._limits = limiter
         metrics = self._metrics
-        metrics.limit_decisions.read = lambda: bounded(limiter.decisions.items(), metrics.user)
-        metrics.limit_used.read = lambda: bounded(limiter.used_ratios().items(), metrics.user)
+        metrics.limit_decisions.read = lambda: bounded(
+            limiter.decisions.items(), metrics.user, operator.add
+        )
+        # Of those who share a label, the one nearest to its limit.
+        metrics.limit_used.read = lambda: bounded(limiter.used_ratios().items(), metrics.user, max)
         metrics.limit_overshoot.read = lambda: {
             ("tokens",): limiter.overshoot["tokens"],
             ("budget",): limiter.overshoot["budget"] / NANODOLLARS_PER_USD,
@@ -207,18 +251,25 @@ class Composer:
             late=self._meter.late,
         )
 
+    def _connect(self, upstreams: Sequence[c.Upstream]) -> None:
+        """Make the transports that are new or changed, and let go of those that are no more."""
+        known = {name: upstream for name, (upstream, _) in self._transports.items()}
+        new = [upstream for upstream in upstreams if known.get(upstream.name) != upstream]
+        # What can fail comes first, for all of them: then the old ones stay in force.
+        contexts = [ssl_context(upstream) for upstream in new]
+        for name in {upstream.name for upstream in new} | (
+            set(known) - {upstream.name for upstream in upstreams}
+        ):
+            if name in known:
+                self._transports.pop(name)[1].retire()
+        for upstream, context in zip(new, contexts, strict=True):
+            self._transports[upstream.name] = (upstream, self._transport(upstream, context))
+
     def _peer(self, upstream: c.Upstream) -> Peer:
-        known = self._transports.get(upstream.name)
-        if known is None or known[0] != upstream:
-            # The new one first: where it cannot be made, the old one stays in force.
-            made = (upstream, self._transport(upstream))
-            if known is not None:
-                known[1].retire()
-            self._transports[upstream.name] = known = made
         key = upstream_key(upstream)
         return Peer(
             upstream=upstream_of(upstream),
-            transport=known[1],
+            transport=self._transports[upstream.name][1],
             passthrough=upstream.auth == "passthrough",
             retries=upstream.retries,
             retry_on=frozenset(str(cause) for cause in upstream.retry_on),
@@ -227,12 +278,15 @@ class Composer:
             secret=key.encode() if len(key) >= MIN_SECRET_BYTES else b"",
         )
 
-    def _retire(self, names: set[str]) -> None:
-        for name in set(self._transports) - names:
-            self._transports.pop(name)[1].retire()
+    def _transport(self, upstream: c.Upstream, context: ssl.SSLContext | None) -> Transport:
+        if self._recordings.mode == "replay":
+            return ReplayTransport(self._shelf, self._clock)
+        transport = self._live_transport(upstream, context)
+        if self._recordings.mode == "record":
+            return RecordingTransport(transport, Path(self._recordings.dir))
+        return transport
 
-    def _transport(self, upstream: c.Upstream) -> Transport:
-        context = ssl_context(upstream)
+    def _live_transport(self, upstream: c.Upstream, context: ssl.SSLContext | None) -> Transport:
         if upstream.proxy is not None:
             return AiohttpTransport(
                 proxy=upstream.proxy.reveal(),
@@ -252,11 +306,14 @@ class Composer:
 
 
 def bounded(
-    series: Iterable[tuple[tuple[str, ...], float]], user: Callable[[str], str]
+    series: Iterable[tuple[tuple[str, ...], float]],
+    user: Callable[[str], str],
+    join: Callable[[float, float], float],
 ) -> Mapping[tuple[str, ...], float]:
-    """Return series whose first label is a user's name with that label bounded; those that meet add up."""
+    """Return series whose first label is a user's name with that label bounded; those that meet are joined."""
     found: dict[tuple[str, ...], float] = {}
-    for (name, *rest), value in series:
+    # Copied at once: it is read in a thread of its own.
+    for (name, *rest), value in list(series):
         labels = (user(name), *rest)
-        found[labels] = found.get(labels, 0) + value
+        found[labels] = join(found[labels], value) if labels in found else value
     return found

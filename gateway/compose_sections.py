@@ -4,6 +4,7 @@ import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime, time
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 from gateway import config as c
 from gateway.accounting import Context
@@ -12,6 +13,7 @@ from gateway.clock import Clock
 from gateway.errors import StartError, StoreError
 from gateway.limit_rules import Budget, LimitRule, Rate
 from gateway.prices import nanodollars
+from gateway.recordings import BadRecordingError, Shelf
 from gateway.routing import ModelRoute, UpstreamRoute
 from gateway.stores import Store
 from gateway.stores.factory import open_store
@@ -26,6 +28,18 @@ from gateway.validation import Mode
 LIMIT_SUBJECTS = ("user", "group", "end_user", "model", "upstream")
 # Whose published schema is the rule, to the letter.
 OPENAI_HOSTS = frozenset({"api.openai.com", "eu.api.openai.com", "us.api.openai.com"})
+# Domains to OpenTelemetry's names of who is behind them.
+PROVIDERS = {
+    "openai.com": "openai",
+    "anthropic.com": "anthropic",
+    "cohere.com": "cohere",
+    "deepseek.com": "deepseek",
+    "generativelanguage.googleapis.com": "gcp.gemini",
+    "groq.com": "groq",
+    "mistral.ai": "mistral_ai",
+    "perplexity.ai": "perplexity",
+    "x.ai": "x_ai",
+}
 
 
 def upstream_key(upstream: c.Upstream) -> str:
@@ -71,6 +85,20 @@ def upstream_of(upstream: c.Upstream) -> Upstream:
     return OpenAIUpstream(
         name=upstream.name, base=base, api_key=key, passthrough=passthrough, headers=own
     )
+
+
+def provider_of(upstream: c.Upstream) -> str:
+    """Return OpenTelemetry's name of who runs an upstream; for those that it does not know, our own.
+
+    https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/ (gen_ai.provider.name)
+    """
+    if upstream.kind == "azure":
+        return "azure.ai.openai"
+    host = upstream.base_url.host
+    known = (
+        name for domain, name in PROVIDERS.items() if host == domain or host.endswith(f".{domain}")
+    )
+    return next(known, upstream.name)
 
 
 def model_route(name: str, model: c.Model) -> ModelRoute:
@@ -149,6 +177,19 @@ def store_of(store: c.Store, clock: Clock) -> Store:
         )
     except (ValueError, StoreError, OSError) as error:
         raise StartError(f"store.url: {error}") from None
+
+
+def shelf_of(recordings: c.Recordings) -> Shelf:
+    """Read what is replayed. Raises StartError."""
+    if recordings.mode != "replay":
+        return Shelf(recordings.dir)
+    folder = Path(recordings.dir)
+    try:
+        if not folder.is_dir():
+            raise StartError(f"recordings.dir: {folder} is no folder; record into it first")
+        return Shelf.read(folder)
+    except (BadRecordingError, OSError) as error:
+        raise StartError(f"recordings.dir: {error}") from None
 
 
 def limit_rule(limit: c.Limit) -> LimitRule:

@@ -67,10 +67,11 @@ def load(
     good = {name: value for name, value in members.items() if name not in broken}
     config = _with_keys_files(cast(Config, _CONFIG.build(**good)), reader)
     check(Draft(config=config, origins=reader.origins, problems=problems), broken)
-    if problems:
-        raise ConfigError(problems)
     read = [] if path is None else [path]
-    return Loaded(config=config, files=(*read, *config.auth.keys_files, *substitution.files))
+    files = (*read, *config.auth.keys_files, *substitution.files)
+    if problems:
+        raise ConfigError(problems, files)
+    return Loaded(config=config, files=files)
 
 
 def effective(config: Config) -> str:

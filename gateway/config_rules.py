@@ -3,10 +3,12 @@
 What a single field allows stands with its type, in `config` and `config_formats`.
 """
 
+import ssl
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 from gateway.config import Config, Key, Model, Upstream
 from gateway.config_fields import did_you_mean
@@ -80,9 +82,22 @@ def _upstream_faults(upstream: Upstream) -> Iterator[tuple[str, str]]:
         yield "api_version", "`kind: azure` needs it, such as 2024-10-21"
     if upstream.kind != "azure" and upstream.api_version is not None:
         yield "api_version", "is for `kind: azure` alone"
-    if upstream.ca_file is not None and not upstream.ca_file.is_file():
-        yield "ca_file", f"there is no file {upstream.ca_file}"
+    if upstream.ca_file is not None:
+        yield from _ca_file_faults(upstream.ca_file, read=upstream.base_url.scheme == "https")
     yield from _credential_faults(upstream)
+
+
+def _ca_file_faults(ca_file: Path, *, read: bool) -> Iterator[tuple[str, str]]:
+    if not ca_file.is_file():
+        yield "ca_file", f"there is no file {ca_file}"
+    if not (read and ca_file.is_file()):
+        return
+    try:
+        ssl.create_default_context(cafile=ca_file)
+    except ssl.SSLError:
+        yield "ca_file", f"there are no certificates in PEM in {ca_file}"
+    except OSError as error:
+        yield "ca_file", f"cannot read {ca_file}: {error.strerror}"
 
 
 def _credential_faults(upstream: Upstream) -> Iterator[tuple[str, str]]:
@@ -92,10 +107,21 @@ def _credential_faults(upstream: Upstream) -> Iterator[tuple[str, str]]:
             yield "api_key", "is never sent with `auth: passthrough`"
         if own_credentials:
             yield "headers", f"{own_credentials[0]} would replace the client's own key"
-    elif upstream.api_key is None and not own_credentials and _is_openai(upstream.base_url):
-        yield "api_key", "OpenAI needs a key"
     elif upstream.api_key is not None and own_credentials:
         yield "headers", f"{own_credentials[0]} would replace `api_key`"
+
+
+def _openai_gets_a_key(draft: Draft) -> None:
+    if draft.config.recordings.mode == "replay":
+        return  # nobody is asked
+    for index, upstream in enumerate(draft.config.upstreams):
+        keyless = upstream.auth == "key" and upstream.api_key is None
+        if (
+            keyless
+            and _is_openai(upstream.base_url)
+            and not _CREDENTIAL_HEADERS & upstream.headers.keys()
+        ):
+            draft.wrong(f"{joined('upstreams', index)}.api_key", "OpenAI needs a key")
 
 
 def _is_openai(url: HttpUrl) -> bool:
@@ -103,11 +129,12 @@ def _is_openai(url: HttpUrl) -> bool:
 
 
 def _upstreams_are_others(draft: Draft) -> None:
-    listen = draft.config.server.listen
-    for index, upstream in enumerate(draft.config.upstreams):
-        if isinstance(listen, TcpAddress) and _leads_to(upstream.base_url, listen):
-            path = f"{joined('upstreams', index)}.base_url"
-            draft.wrong(path, f"this is the gateway itself, which listens on {listen}")
+    config = draft.config
+    for index, upstream in enumerate(config.upstreams):
+        for listen in (config.server.listen, config.admin.listen):
+            if isinstance(listen, TcpAddress) and _leads_to(upstream.base_url, listen):
+                path = f"{joined('upstreams', index)}.base_url"
+                draft.wrong(path, f"this is the gateway itself, which listens on {listen}")
 
 
 def _leads_to(url: HttpUrl, listen: TcpAddress) -> bool:
@@ -247,7 +274,8 @@ def check_keys(keys: Sequence[tuple[Key, Origin, str]], problems: Problems) -> N
 _RULES: tuple[tuple[frozenset[str], Callable[[Draft], None]], ...] = (
     (frozenset({"server", "admin"}), _listeners_differ),
     (frozenset({"upstreams"}), _upstreams_stand_alone),
-    (frozenset({"server", "upstreams"}), _upstreams_are_others),
+    (frozenset({"upstreams", "recordings"}), _openai_gets_a_key),
+    (frozenset({"server", "admin", "upstreams"}), _upstreams_are_others),
     (frozenset({"auth", "upstreams"}), _passthrough_needs_no_keys),
     (frozenset({"models", "upstreams"}), _models_lead_somewhere),
     (frozenset({"models", "upstreams"}), _fallbacks_lead_somewhere),

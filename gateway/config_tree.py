@@ -4,8 +4,9 @@ No YAML (see `config_loader`) and no meaning (see `config_fields`).
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypeAlias
 
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
@@ -112,7 +113,9 @@ class Problem:
 class ConfigError(Exception):
     """A configuration that cannot be used, with every problem that was found."""
 
-    def __init__(self, problems: Iterable[Problem]) -> None:
+    def __init__(self, problems: Iterable[Problem], files: Sequence[Path] = ()) -> None:
+        """`files`: all that were read on the way: mending one of them may mend it all."""
+        self.files = tuple(files)
         self.problems = tuple(
             sorted(problems, key=lambda problem: (problem.file, problem.line or 0))
         )

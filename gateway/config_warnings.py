@@ -1,21 +1,35 @@
 """What a configuration allows and its owner may come to regret: told, never refused."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
+from fnmatch import fnmatchcase
+from typing import NamedTuple
 
-from gateway.config import Config, Upstream
-from gateway.config_rules import matches, served
+from gateway.config import Config, Limit, Upstream
+from gateway.config_rules import entry_of, matches, served
 from gateway.config_tree import joined
 
 
-def warnings(config: Config, today: date) -> tuple[str, ...]:
-    """Return one line for each thing that will bite, with its path; `today` is the day in UTC."""
+class Traits(NamedTuple):
+    """What is known of a model by its name."""
+
+    priced: bool
+    # It thinks before it answers, and shows nothing of it.
+    reasons: bool
+
+
+def warnings(config: Config, today: date, traits_of: Callable[[str], Traits]) -> tuple[str, ...]:
+    """Return one line for each thing that will bite, with its path.
+
+    `today` is the day in UTC, `traits_of` knows models that the configuration says nothing of.
+    """
     return (
         *_listeners(config),
         *_upstreams(config),
         *_models(config),
         *_keys(config, today),
         *_limits(config),
+        *_budgets(config, traits_of),
     )
 
 
@@ -79,6 +93,48 @@ def _limits(config: Config) -> Iterator[str]:
             yield f"{path}.budget: store.url is memory://, so a restart gives the money anew"
     if scheme in ("memory", "file") and config.store.replicas > 1:
         yield "store.replicas: a store of this machine alone is not shared"
+
+
+def _budgets(config: Config, traits_of: Callable[[str], Traits]) -> Iterator[str]:
+    """Yield what makes money uncountable under a budget: models without a price, thoughts that nobody reports."""
+    for index, limit in enumerate(config.limits):
+        if not limit.budget:
+            continue
+        path = f"{joined('limits', index)}.budget"
+        covered = {name: _traits(config, name, traits_of) for name in _covered(config, limit)}
+        if config.usage.unpriced == "allow":
+            for name, traits in covered.items():
+                if not traits.priced:
+                    yield f"{path}: {name} has no price, so that it costs nothing; `usage.unpriced: refuse` refuses it"
+        thinking = [name for name, traits in covered.items() if traits.reasons]
+        if config.usage.include_usage == "client" and thinking:
+            yield (
+                f"{path}: what {thinking[0]} thinks in a stream is guessed unless the client asks for its usage;"
+                " `usage.include_usage: always` asks for it"
+            )
+
+
+def _covered(config: Config, limit: Limit) -> Iterator[str]:
+    """Yield the models that are named somewhere and that a limit covers."""
+    wanted = limit.match.model
+    named = [*config.models, *(name for u in config.upstreams for name in u.models or ())]
+    if wanted is not None:
+        named.append(wanted)
+    for name in dict.fromkeys(named):
+        if not _is_glob(name) and (wanted is None or fnmatchcase(name, wanted)):
+            yield name
+
+
+def _traits(config: Config, name: str, traits_of: Callable[[str], Traits]) -> Traits:
+    model = entry_of(config.models, name)
+    known = [traits_of(name)]
+    if model is not None:
+        known += [traits_of(target.model) for target in model.targets if target.model is not None]
+    priced = model is not None and model.price is not None
+    return Traits(
+        priced=priced or any(traits.priced for traits in known),
+        reasons=any(traits.reasons for traits in known),
+    )
 
 
 def unlisted(config: Config, listed: Mapping[str, frozenset[str] | None]) -> Iterator[str]:

@@ -14,7 +14,7 @@ from gateway.downstream import ClientLeftError, Producer
 from gateway.errors import UpstreamError, UpstreamFailedError
 from gateway.headers import downward
 from gateway.inflate import Inflater, content_coding
-from gateway.relay import Answer, Health, failure_of
+from gateway.relay import Answer, Health, failure_of, named
 from gateway.types import Headers, Record
 
 # A whole reply up to this size is held until it is whole, so that a cut is a 502 and not a broken reply.
@@ -79,6 +79,22 @@ class Client(Protocol):
         """Return when the client has taken what was written."""
 
 
+class StreamFilter(Protocol):
+    """What takes out of a stream of events what its client is not to read."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Take the next bytes; return what may go on now."""
+
+    def finish(self) -> bytes:
+        """Return what is left at the end."""
+
+
+class Number(Protocol):
+    """A number that is shown somewhere."""
+
+    value: float
+
+
 class Copying:
     """Copies replies to clients, under one configuration's rules."""
 
@@ -89,8 +105,11 @@ class Copying:
         deadlines: Deadlines,
         *,
         keepalive_seconds: float | None,
+        streams: Number,
     ) -> None:
+        """`streams`: how many streamed replies are on their way."""
         self._health = health
+        self._streams = streams
         self._clock = clock
         self._deadlines = deadlines
         self._keepalive_seconds = keepalive_seconds
@@ -104,26 +123,34 @@ class Copying:
         extra: Headers,
         *,
         head_only: bool,
+        unasked: StreamFilter | None = None,
     ) -> None:
         """Copy the reply to the client; `extra` are the gateway's own header fields.
+
+        `unasked` takes out of a stream what only the gateway asked for.
 
         Raises UpstreamFailedError while nothing has been sent; later a break cuts the client's connection and
         is told by `record.error_code`. Raises ClientLeftError.
         """
         reply, peer = answer.reply, answer.peer
         copier = _Copier(answer, down, transcript, record, extra, self._clock, head_only=head_only)
+        if unasked is not None and copier.is_plain_stream:
+            copier.unasked = unasked
         if self._keepalive_seconds is not None and copier.takes_comments:
             copier.keepalive = _Keepalive(down, self._deadlines, self._keepalive_seconds)
         began = self._clock.monotonic()
+        streamed = record.call is not None and record.call.stream
+        self._streams.value += streamed
         try:
             down.tie(reply, stall_seconds=peer.idle_seconds)
             copier.begin()
             await reply.copy(copier.take)
             copier.end()
             transcript.finish()
-            await down.drained()
+            if down.paused:
+                await down.drained()
         except UpstreamError as error:
-            log.warning("upstream %s: %s", answer.target.upstream, error)
+            log.warning("upstream %s: %s", answer.target.upstream, error, extra=named(record))
             failure = failure_of(error)
             self._health.failed(answer.target)
             if not down.begun:
@@ -131,6 +158,7 @@ class Copying:
             record.error_code = failure.error.code
             down.cut()
         finally:
+            self._streams.value -= streamed
             if copier.keepalive is not None:
                 copier.keepalive.stop()
             down.untie()
@@ -163,15 +191,20 @@ class _Copier:
         self._held: list[bytes] | None = None
         self._held_bytes = 0
         self.keepalive: _Keepalive | None = None
+        self.unasked: StreamFilter | None = None
 
     @property
     def takes_comments(self) -> bool:
         """Whether a comment may stand between what the upstream sends: a plain event stream, framed by us."""
+        return self._reply.length_bytes is None and self.is_plain_stream
+
+    @property
+    def is_plain_stream(self) -> bool:
+        """Whether the reply is a stream of events that can be read as it comes."""
         fields = {name.lower(): value for name, value in self._reply.headers}
         return (
             fields.get(b"content-type", b"").startswith(b"text/event-stream")
-            and b"content-encoding" not in fields
-            and self._reply.length_bytes is None
+            and fields.get(b"content-encoding", b"identity") == b"identity"
             and self._reply.status < 400
         )
 
@@ -194,33 +227,44 @@ class _Copier:
         if self._record.first_byte_at is None:
             self._record.first_byte_at = self._clock.monotonic()
         if self._held is None:
-            self._down.write(data)
-            self._transcript.feed(data)
-            if self.keepalive is not None:
-                self.keepalive.note(data)
+            self._pass(data)
             return
         self._held.append(data)
         self._held_bytes += len(data)
         if self._held_bytes > HOLD_BYTES:
             held = self._release()
             self._start()
-            self._down.write(held)
-            self._transcript.feed(held)
+            self._pass(held)
+
+    def _pass(self, data: bytes) -> None:
+        sent = data if self.unasked is None else self.unasked.feed(data)
+        if sent:
+            self._down.write(sent)
+            if self.keepalive is not None:
+                self.keepalive.note(sent)
+        self._transcript.feed(data)
 
     def end(self) -> None:
         """Say that the reply is whole."""
         if self._head_only or self._reply.status in (204, 304):
             return
         if self._held is None:
+            if self.unasked is not None:
+                self._down.write(self.unasked.finish())
             self._down.finish()
             return
         held = self._release()
-        self._down.reply(self._reply.status, self._reply.reason, self._headers, held)
+        sent = held
+        if self.unasked is not None:
+            sent = self.unasked.feed(held) + self.unasked.finish()
+        self._down.reply(self._reply.status, self._reply.reason, self._headers, sent)
         self._transcript.feed(held)
 
     def _start(self) -> None:
         reply = self._reply
-        self._down.start(reply.status, reply.reason, self._headers, reply.length_bytes)
+        # What will be taken out is not known yet.
+        length = reply.length_bytes if self.unasked is None else None
+        self._down.start(reply.status, reply.reason, self._headers, length)
 
     def _release(self) -> bytes:
         held = b"".join(self._held or ())
@@ -235,8 +279,9 @@ class _Copier:
         return self._headers if length is None else (*self._headers, length)
 
     def _check_headers(self) -> None:
-        values = [self._reply.reason, *(value for _, value in self._reply.headers)]
-        if self._secret and any(self._secret in value for value in values):
+        # Joined by what no key can hold, which is searched once.
+        values = [self._reply.reason, *[value for _, value in self._reply.headers]]
+        if self._secret and self._secret in b"\n".join(values):
             raise _leak()
 
     def _check_body(self, body: bytes) -> None:
@@ -278,15 +323,11 @@ def told(theirs: Headers, own: Headers) -> Headers:
 
     Where the gateway says who may read a reply, and how much is left, the upstream does not.
     """
-    names = [name for name, _ in own]
-    return (
-        *downward(
-            theirs,
-            own_limits=any(name.startswith(b"x-ratelimit-") for name in names),
-            own_cors=b"access-control-allow-origin" in names,
-        ),
-        *own,
-    )
+    own_limits = own_cors = False
+    for name, _ in own:
+        own_limits |= name.startswith(b"x-ratelimit-")
+        own_cors |= name == b"access-control-allow-origin"
+    return (*downward(theirs, own_limits=own_limits, own_cors=own_cors), *own)
 
 
 def _leak() -> UpstreamFailedError:

@@ -97,9 +97,6 @@ class Door:
         return down.done()
 
     async def _answer(self, request: web.BaseRequest, down: Downstream, record: Record) -> None:
-        if self._meter.in_flight > self._max_in_flight:
-            self._meter.metrics.shed.add(("max_in_flight",))
-            raise UnavailableError("The gateway has too many calls in flight.", code="overloaded")
         if _is_ambiguous(request):
             down.keep_alive = False
             raise InvalidRequestError(
@@ -111,6 +108,9 @@ class Door:
             request.headers.get("origin"), request.headers.get("sec-fetch-site"), host
         )
         record.reply_headers.extend(cors)
+        if self._meter.in_flight > self._max_in_flight:
+            self._meter.metrics.shed.add(("max_in_flight",))
+            raise UnavailableError("The gateway has too many calls in flight.", code="overloaded")
         endpoint = find(target.partition("?")[0], self._base_url)
         self._meter.routed(record, endpoint.path)
         if request.method == "OPTIONS" and cors:
@@ -138,12 +138,15 @@ class Door:
             request_id = theirs
         else:
             request_id = self._ids.new()
+        tracer = self._meter.tracer
         loops = request_id == theirs and theirs in self._ids.in_flight
         record = Record(
             request_id=request_id,
             endpoint="other",
             method=request.method,
             started=self._clock.monotonic(),
+            path=request.raw_path,
+            span=None if tracer is None else tracer.begin(request.raw_headers),
         )
         return record, loops
 

@@ -3,10 +3,12 @@
 Nothing here knows what the bytes mean.
 """
 
-import email.utils
+import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
-from typing import Protocol, cast
+from typing import Protocol
 
 from aiohttp import StreamReader, web
 from aiohttp.http import HttpProcessingError
@@ -39,7 +41,6 @@ def error_reply(error: GatewayError, headers: Headers, *, close: bool) -> tuple[
     fields = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),
-        (b"date", email.utils.formatdate(usegmt=True).encode()),
         *headers,
         *((name.encode(), value.encode()) for name, value in error.headers.items()),
     ]
@@ -61,14 +62,12 @@ class BadFramingError(Exception):
 class RawReply(web.StreamResponse):
     """What aiohttp is given as the end of a call whose reply we write ourselves.
 
-    `prepare` and `write_eof` are the two calls that aiohttp makes; it writes nothing of its own.
+    `prepare` and `write_eof` are the two calls that aiohttp makes; it writes nothing of its own. Nothing is noted in
+    it, so that calls may share one.
     """
 
-    def __init__(
-        self, request: web.BaseRequest, data: bytes = b"", *, keep_alive: bool = False
-    ) -> None:
+    def __init__(self, data: bytes = b"", *, keep_alive: bool = False) -> None:
         super().__init__()
-        self._request = request
         self._data = data
         self._stays = keep_alive
 
@@ -77,13 +76,17 @@ class RawReply(web.StreamResponse):
         """Whether the connection stays open for another request."""
         return self._stays
 
-    async def prepare(self, request: web.BaseRequest) -> None:  # noqa: ARG002 - aiohttp's signature
+    async def prepare(self, request: web.BaseRequest) -> None:
         """Write what is left to write."""
         if self._data:
-            await self._request.writer.write(self._data)
+            await request.writer.write(self._data)
 
     async def write_eof(self, data: bytes = b"") -> None:
         """Nothing more is to come."""
+
+
+# How a call ends whose reply is written, by whether the connection stays open.
+_ENDED_OPEN, _ENDED = RawReply(keep_alive=True), RawReply()
 
 
 class Producer(Protocol):
@@ -114,12 +117,16 @@ class Downstream:
     def __init__(self, request: web.BaseRequest, deadlines: Deadlines) -> None:
         self._request = request
         self._deadlines = deadlines
-        self._flow = cast(Flow, request.protocol)
+        # The connection that made the request: `server.ClientConnection`.
+        self._flow: Flow = request.protocol  # type: ignore[assignment]
+        self._transport = request.transport
         self._producer: Producer | None = None
         self._stall: Deadline | None = None
         self._stall_seconds = 0.0
         self._chunked = False
         self._begun = False
+        self._waits_for_leave = False
+        self._ends_with_connection = False
         self.keep_alive = bool(request.keep_alive)
         self.http10 = request.version < (1, 1)
         self.sent_bytes = 0
@@ -131,11 +138,8 @@ class Downstream:
 
     # The body
 
-    async def expect(self) -> None:
-        """Obey `Expect`: ask for the body, now that the caller may send it (RFC 9110, 10.1.1).
-
-        Raises InvalidRequestError (417).
-        """
+    def check_expectation(self) -> None:
+        """Refuse what `Expect` may not ask for: InvalidRequestError, 417 (RFC 9110, 10.1.1)."""
         expectation = self._request.headers.get("expect")
         if expectation is None or self.http10:
             return
@@ -145,7 +149,12 @@ class Downstream:
                 code="expectation_failed",
                 status=417,
             )
-        if not self._request.content.is_eof():
+        self._waits_for_leave = not self._request.content.is_eof()
+
+    async def _ask_for_body(self) -> None:
+        """Let a client that waits for leave send its body: whatever its head decides has been decided."""
+        if self._waits_for_leave:
+            self._waits_for_leave = False
             await self._request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     async def read_body(self, max_bytes: int, timeout_seconds: float) -> bytes:
@@ -157,6 +166,7 @@ class Downstream:
         announced = self.announced_length()
         if announced is not None and announced > max_bytes:
             raise too_large(max_bytes)
+        await self._ask_for_body()
         if content.is_eof():
             body = content.read_nowait()
             if len(body) > max_bytes:
@@ -185,6 +195,7 @@ class Downstream:
         """
         content = self._request.content
         size = 0
+        await self._ask_for_body()
         while True:
             deadline = self._deadlines.watch(gap_seconds, self._body_too_slow)
             try:
@@ -226,6 +237,7 @@ class Downstream:
             framing.append((b"content-length", b"%d" % length))
         elif self.http10:
             self.keep_alive = False
+            self._ends_with_connection = True
         else:
             self._chunked = True
             framing.append((b"transfer-encoding", b"chunked"))
@@ -248,9 +260,14 @@ class Downstream:
         if not data:
             return
         if self._chunked:
-            self._write(b"%x\r\n%b\r\n" % (len(data), data))
-        else:
-            self._write(data)
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        # Not by way of `_write`: this is done for each piece of a stream.
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            raise ClientLeftError
+        self._begun = True
+        self.sent_bytes += len(data)
+        transport.write(data)
 
     def comment(self, data: bytes) -> None:
         """Write what is no part of the upstream's reply.
@@ -269,6 +286,8 @@ class Downstream:
         self.keep_alive = False
         transport = self._request.transport
         if transport is not None:
+            if self._ends_with_connection:
+                _never_in_order(transport)
             transport.abort()
 
     def tie(self, producer: Producer, *, stall_seconds: float) -> None:
@@ -312,7 +331,7 @@ class Downstream:
 
     def done(self) -> web.StreamResponse:
         """Return what aiohttp needs to end the call."""
-        return RawReply(self._request, keep_alive=self.keep_alive)
+        return _ENDED_OPEN if self.keep_alive else _ENDED
 
     def closes(self) -> bool:
         """Settle, when a reply's head is written, whether the connection ends with it; say so."""
@@ -327,12 +346,19 @@ class Downstream:
         return ((b"connection", b"keep-alive"),) if self.http10 else ()
 
     def _write(self, data: bytes) -> None:
-        transport = self._request.transport
+        transport = self._transport
         if transport is None or transport.is_closing():
             raise ClientLeftError
         self._begun = True
         self.sent_bytes += len(data)
         transport.write(data)
+
+
+def _never_in_order(transport: asyncio.Transport) -> None:
+    """Let a connection end by a reset (socket(7), SO_LINGER): where its end is the reply's, a plain one is a lie."""
+    kernel_socket: socket.socket | None = transport.get_extra_info("socket")
+    if kernel_socket is not None:
+        kernel_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 async def _read_some(content: StreamReader) -> bytes:

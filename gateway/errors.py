@@ -153,6 +153,17 @@ class UpstreamConnectTimeoutError(UpstreamConnectError):
     """No connection was made within its deadline."""
 
 
+class NotRecordedError(UpstreamError):
+    """Replies come from recordings alone, and there is none for this request.
+
+    The text is for the client, whose tests run on recordings: it names the nearest one. Logs leave it out.
+    """
+
+    def __init__(self, told: str) -> None:
+        super().__init__("nothing was recorded for this request")
+        self.told = told
+
+
 class UpstreamTimeoutError(UpstreamError):
     """A wait for the upstream's head, or for its next bytes, outlasted its deadline."""
 

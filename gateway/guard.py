@@ -83,7 +83,8 @@ def _authority(origin: str) -> str | None:
 
 def _hostname(host: str) -> str:
     if host.startswith("["):
-        return host[1 : host.find("]")] if "]" in host else host
+        name, bracket, port = host[1:].partition("]")
+        return name if bracket and port[:1] in ("", ":") else host
     name, _, _ = host.partition(":")
     return name.lower().rstrip(".")
 

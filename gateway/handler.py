@@ -28,9 +28,13 @@ from gateway.relay import Answer, Peer, Relay
 from gateway.replies import own_fields, send
 from gateway.routing import Router
 from gateway.sharing import Sharing
+from gateway.stream_usage import UsageFilter, ask, asks
 from gateway.transcript import Transcript
 from gateway.types import Call, Headers, Record, Target, Upload, User
 from gateway.validation import Mode, check
+
+# Where a client's trace is named; where calls are traced, theirs are named to upstreams instead.
+TRACE_CONTEXT = frozenset({b"traceparent", b"tracestate"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +53,8 @@ class Handler:
     checks: Mapping[str, Mode]
     clock: Clock
     end_user_header: bytes | None
+    # Streams are asked for their usage whatever their clients asked for.
+    always_usage: bool
     # A sole upstream that takes everything lists its models itself.
     relay_models: bool
     # None: there is no cache.
@@ -72,8 +78,7 @@ class Handler:
         if endpoint in (MODELS, MODEL) and not self.relay_models:
             await self._list_models(endpoint, target, user, down, record)
             return
-        await down.expect()  # 417
-        call = record.call = await self.intake.read(  # 400, 408, 413, 415
+        call = record.call = await self.intake.read(  # 400, 408, 413, 415, 417
             endpoint, request, target, key, down, record
         )
         if endpoint.names_model or call.model is not None or isinstance(call.body, Upload):
@@ -87,20 +92,23 @@ class Handler:
         record.waited_seconds += counted.waited_seconds
         call = record.call = counted.call
         record.reply_headers.extend(counted.headers)
+        sent = ask(call) if self.always_usage and asks(call) else call
         price = self.accountant.dearest(counted)
         wanted = self._wanted(user, counted, endpoint, record)
         if wanted is not None:
-            await self._share(wanted, user, counted, price, down, record)
+            await self._share(wanted, sent, counted, price, down, record)
             return
         queued = self.clock.monotonic()
         async with self.limiter.admit(
             user, call, counted.estimate, price=price
         ) as admission:  # 429
-            record.waited_seconds += self.clock.monotonic() - queued
-            await self._relay(counted, price, admission, down, record)  # 502, 503, 504
+            record.queued_seconds = self.clock.monotonic() - queued
+            record.waited_seconds += record.queued_seconds
+            await self._relay(sent, counted, price, admission, down, record)  # 502, 503, 504
 
     async def _relay(
         self,
+        sent: Call,
         counted: Counted,
         price: Price | None,
         admission: Admission,
@@ -114,10 +122,10 @@ class Handler:
         `shared`: the clients behind `client` are told by others what the gateway adds.
         """
         call = counted.call
-        answer = await self._ask(counted, record, admission, price)
+        answer = await self._ask(sent, counted, record, admission, price)
         record.status = answer.reply.status
         theirs = answer.reply.headers
-        transcript = Transcript.of(call, theirs)
+        transcript = Transcript.of(sent, theirs)
         try:
             await self.copying.copy(
                 answer,
@@ -126,6 +134,7 @@ class Handler:
                 record,
                 () if shared else own_fields(record, theirs, self.clock),
                 head_only=call.method == "HEAD",
+                unasked=None if sent is call else UsageFilter(),
             )
         finally:  # also when the client leaves
             usage = await self.accountant.usage(counted, record.status, transcript)
@@ -157,39 +166,44 @@ class Handler:
     async def _share(
         self,
         wanted: Wanted,
-        user: User,
+        sent: Call,
         counted: Counted,
         price: Price | None,
         down: Downstream,
         record: Record,
     ) -> None:
         """Answer a call by an earlier reply, or by one that it shares with others."""
-        if self.sharing is None:
+        user, sharing, call = record.user, self.sharing, counted.call
+        if user is None or sharing is None:
             return
-        cache, call = self.sharing.cache, counted.call
 
         def admit(shared: bool) -> Admission:
             return self.limiter.admit(user, call, counted.estimate, price=price, shared=shared)
 
-        async def ask(admission: Admission, flight: Flight) -> bool:
+        async def fly(admission: Admission, flight: Flight) -> bool:
             answer, transcript = await self._relay(
-                counted, price, admission, flight, record, shared=True
+                sent, counted, price, admission, flight, record, shared=True
             )
             reply = answer.reply
-            return cache.may_keep(
+            return sharing.cache.may_keep(
                 call, answer.target, reply.status, reply.headers, transcript, flight.end
             )
 
-        await self.sharing.answer(wanted, down, record, admit, ask)
+        await sharing.answer(wanted, down, record, admit, fly)
 
     async def _ask(
-        self, counted: Counted, record: Record, admission: Admission, price: Price | None
+        self,
+        sent: Call,
+        counted: Counted,
+        record: Record,
+        admission: Admission,
+        price: Price | None,
     ) -> Answer:
         """Return an upstream's answer; a call that is given up while an upstream has it pays its prompt."""
         record.reply_headers.extend(told := admission.headers)
-        upward = self._upward(counted.call, record)
+        upward = self._upward(sent, record)
         try:
-            answer = await self.relay.open(counted.call, counted.targets, upward, record, admission)
+            answer = await self.relay.open(sent, counted.targets, upward, record, admission)
         except BaseException as error:
             admission.settle(self.accountant.unanswered(counted, error), price)
             raise
@@ -237,6 +251,10 @@ class Handler:
     def _upward(self, call: Call, record: Record) -> Callable[[Peer], Headers]:
         """Return what gives the headers that may cross to a peer, filtered once for each kind of key."""
         own: Headers = ((b"x-request-id", record.request_id.encode()),)
+        headers = call.headers
+        if record.span is not None:
+            headers = tuple(f for f in headers if f[0].lower() not in TRACE_CONTEXT)
+            own += record.span.fields
         done: dict[bool, Headers] = {}
 
         def crossing_to(peer: Peer) -> Headers:
@@ -244,7 +262,7 @@ class Handler:
             if crossing is None:
                 crossing = done[peer.passthrough] = (
                     *upward(
-                        call.headers,
+                        headers,
                         own_key=not peer.passthrough,
                         end_user_header=self.end_user_header,
                     ),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from aiohttp import web
 
-from gateway.body_coding import check_content_type, inflate
+from gateway.body_coding import check_content_coding, check_content_type, inflate
 from gateway.clock import Clock
 from gateway.downstream import Downstream, too_large
 from gateway.endpoints import Endpoint
@@ -37,8 +37,9 @@ class Intake:
     ) -> Call:
         """Return the call that `request` makes; `target` is its path and query without /v1.
 
-        Raises InvalidRequestError: 400, 408, 413, 415.
+        Raises InvalidRequestError: 400, 408, 413, 415, 417.
         """
+        down.check_expectation()
         call = Call(
             endpoint=endpoint.path,
             method=request.method,
@@ -55,11 +56,13 @@ class Intake:
             return call
         elif not _is_json(content_type):
             return await self._upload(call, content_type, down)
+        coding = request.headers.get("content-encoding")
+        if coding is not None:
+            check_content_coding(coding)
         began = self.clock.monotonic()
         body = await down.read_body(self.max_body_bytes, self.body_seconds)
         record.waited_seconds += self.clock.monotonic() - began
         plain = None
-        coding = request.headers.get("content-encoding")
         if coding is not None:
             # zlib lets the other calls go on meanwhile: it may take milliseconds.
             plain = await asyncio.to_thread(inflate, body, coding, self.max_body_bytes)

@@ -59,8 +59,10 @@ async def watch(gateway: Gateway, clock: Clock) -> None:
         await clock.sleep(WATCH_SECONDS)
         now = signature(gateway.files)
         if now != seen:
+            before = gateway.files
             gateway.reload()
-            seen = signature(gateway.files)
+            # What changed while it was read is seen at the next look.
+            seen = now if gateway.files == before else signature(gateway.files)
 
 
 def signature(files: Sequence[Path]) -> tuple[tuple[int, int, int] | None, ...]:

@@ -18,7 +18,7 @@ MAX_PAIRS = 10_000
 _UNBOUNDED_TOKENS = 1 << 40
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Estimate:
     """What a call will need, as far as can be said before it is sent.
 

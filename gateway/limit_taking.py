@@ -16,11 +16,18 @@ from gateway.stores import NEVER, Bucket, Charges, Decision, Refusal, Store
 # How many refusals are remembered; beyond, the oldest is forgotten.
 _MAX_REFUSALS = 10_000
 
+# How many kinds of decisions are counted apart.
+_MAX_DECIDED = 10_000
+
 # What is told at least where only calls in flight stand in the way.
 _LEAST_TYPICAL_SECONDS = 0.1
 
 # The weight of the latest call in the typical duration.
 _LATEST_WEIGHT = 0.05
+
+
+# Whose, by which rule's `per` and dimension, and what: "allowed" or "refused".
+Decided = tuple[str, str, str, str]
 
 
 class Grant(NamedTuple):
@@ -52,8 +59,7 @@ class Taker:
         self._typical_seconds = 1.0
         # By bucket of a concurrency limit: how many calls of this process hold a place in it.
         self.running: dict[str, int] = {}
-        # (user, per, dimension, "allowed" or "refused") to how many.
-        self.decisions: dict[tuple[str, str, str, str], int] = {}
+        self.decisions: dict[Decided, int] = {}
 
     @property
     def remembers_refusals(self) -> bool:
@@ -73,6 +79,12 @@ class Taker:
                 raise self._error(known.plan, known.decision, known.refusal, model, now - known.at)
             del self._refusals[row.bucket.key]
 
+    def _decided(self, kind: Decided) -> None:
+        if kind not in self.decisions and len(self.decisions) >= _MAX_DECIDED:
+            # Names that callers bring along are many; those that are left out are nobody's.
+            kind = ("", *kind[1:])
+        self.decisions[kind] = self.decisions.get(kind, 0) + 1
+
     async def take(self, plan: Plan, demand: Demand, *, may_wait: bool) -> Grant:
         """Take all of a plan's rows for one call. Raises RateLimitError, UnavailableError.
 
@@ -90,7 +102,7 @@ class Taker:
         if decision.refusal is not None:
             raise self._refused(plan, decision, decision.refusal, demand.model)
         for kind in plan.allowed:
-            self.decisions[kind] = self.decisions.get(kind, 0) + 1
+            self._decided(kind)
         for key in plan.leases:
             self.running[key] = self.running.get(key, 0) + 1
         plan.last = (decision, self._clock.monotonic())
@@ -157,7 +169,7 @@ class Taker:
     ) -> RateLimitError:
         row = plan.rows[refused.charge]
         kind = (plan.user, row.per, row.dimension, "refused")
-        self.decisions[kind] = self.decisions.get(kind, 0) + 1
+        self._decided(kind)
         bucket, requested = decision.charges[refused.charge]
         seconds = refused.retry_after_seconds
         if seconds is None:

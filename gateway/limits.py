@@ -42,6 +42,12 @@ class Limiter:
         self.decisions = self.taker.decisions
         self.overshoot = {"tokens": 0, "budget": 0}
 
+    def carry_on(self, before: "Limiter") -> None:
+        """Go on counting and learning where the limits of an older configuration are, whose last calls still run."""
+        self.decisions = self.taker.decisions = before.decisions
+        self.overshoot = before.overshoot
+        self.outputs = before.outputs
+
     def check(self, user: User) -> None:
         """Raise RateLimitError where any call of `user` is known to be refused, whatever it says.
 

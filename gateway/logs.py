@@ -8,61 +8,44 @@ import contextlib
 import json
 import logging
 import sys
-import threading
-from collections.abc import Mapping
-from typing import TextIO
+from collections.abc import Callable, Mapping
+from typing import Protocol, TextIO
 
+import msgspec
+
+from gateway.batching import Batches
 from gateway.clock import Clock, utc_stamp
 
 # Lines that wait for a slow stderr; above that they are dropped rather than held.
 MAX_WAITING_LINES = 10_000
 # How long lines are gathered: waking the thread for each would cost more than the line.
 BATCH_SECONDS = 0.05
+# Warnings and errors a second: an upstream that is away must not fill a disk.
+MAX_WARNINGS = 10
 
-# Made once: `json.dumps` with a default would make an encoder for each line.
+# Whose records are taken; the exporter of spans tells of its failures by the second.
+_LOGGERS = ("gateway", "opentelemetry")
+
+# Made once. What lies beyond ASCII, controls among it, is spelled out by the slower of the two.
+_encode_quickly = msgspec.json.Encoder(enc_hook=str).encode
 _encode = json.JSONEncoder(default=str).encode
 
 Fields = Mapping[str, object]
+# A stamp, a level, a message and fields to a line.
+Render = Callable[[str, str, str, Fields], str]
+# Puts a line into words; the thread calls it.
+Line = Callable[[], str]
 
 
-class LineWriter:
-    """Takes lines without waiting and writes them by a thread; what a full disk refuses is lost, nothing else."""
+class Told(Protocol):
+    """A call that ended."""
 
-    def __init__(self, stream: TextIO | None) -> None:
-        self._stream = stream
-        self._lines: list[str] = []
-        self._due = threading.Event()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
-        self._thread.start()
+    @property
+    def time(self) -> float:
+        """When, in seconds since 1970."""
 
-    def write(self, line: str) -> None:
-        """Take a line."""
-        if len(self._lines) < MAX_WAITING_LINES:
-            self._lines.append(line)
-            if len(self._lines) == 1:
-                self._due.set()
-
-    def stop(self) -> None:
-        """Write what is left, and no more."""
-        self._stopping.set()
-        self._due.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            self._due.wait()
-            self._stopping.wait(BATCH_SECONDS)
-            self._due.clear()
-            self._flush()
-        self._flush()
-
-    def _flush(self) -> None:
-        lines, self._lines = self._lines, []
-        if lines and self._stream is not None:
-            with contextlib.suppress(OSError, ValueError):
-                self._stream.write("\n".join(lines) + "\n")
-                self._stream.flush()
+    def fields(self) -> Fields:
+        """Return what is told of it."""
 
 
 class Log:
@@ -71,33 +54,45 @@ class Log:
     def __init__(self, level: str, style: str, clock: Clock, stream: TextIO | None = None) -> None:
         """Begin. `style`: json, text, or auto (text on a terminal). `stream`: stderr by default."""
         self._stream = stream if stream is not None else sys.stderr
-        self._clock = clock
-        self._writer = LineWriter(self._stream)
+        self.clock = clock
+        self._lines = Batches("log", BATCH_SECONDS, MAX_WAITING_LINES, self._written)
         self.configure(level, style)
-        root = logging.getLogger("gateway")
-        root.handlers[:] = [_Handler(self)]
-        root.propagate = False
+        for name in _LOGGERS:
+            logger = logging.getLogger(name)
+            logger.handlers[:] = [_Handler(self)]
+            logger.propagate = False
 
     def configure(self, level: str, style: str) -> None:
         """Log from `level` on (debug, info, warning or error) in another style."""
         if style == "auto":
             terminal = self._stream is not None and self._stream.isatty()
             style = "text" if terminal else "json"
-        self._render = _text if style == "text" else _json
+        self._render: Render = _text if style == "text" else _json
         logging.getLogger("gateway").setLevel(level.upper())
 
-    def access(self, fields: Fields) -> None:
+    def access(self, call: Told) -> None:
         """Write the line of a call that ended."""
-        self.write("info", "call", fields)
+        render = self._render
+        self._lines.put(lambda: render(utc_stamp(call.time), "info", "call", call.fields()))
 
     def write(self, level: str, message: str, fields: Fields) -> None:
         """Write a line."""
-        self._writer.write(self._render(utc_stamp(self._clock.time()), level, message, fields))
+        line = self._render(utc_stamp(self.clock.time()), level, message, fields)
+        self._lines.put(lambda: line)
+
+    def _written(self, lines: list[Line]) -> bool:
+        """Write lines; what a full disk refuses is lost, nothing else."""
+        if lines and self._stream is not None:
+            with contextlib.suppress(OSError, ValueError):
+                self._stream.write("".join([f"{line()}\n" for line in lines]))
+                self._stream.flush()
+        return False
 
     def stop(self) -> None:
         """Write what is left, and end."""
-        logging.getLogger("gateway").handlers.clear()
-        self._writer.stop()
+        for name in _LOGGERS:
+            logging.getLogger(name).handlers.clear()
+        self._lines.stop()
 
 
 class _Handler(logging.Handler):
@@ -106,16 +101,35 @@ class _Handler(logging.Handler):
     def __init__(self, log: Log) -> None:
         super().__init__()
         self._log = log
+        self._second = 0
+        self._warnings = 0
+        self._unsaid = 0
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record."""
+        """Write a record; of warnings and errors no more than some a second, with a count of the rest."""
         fields: Fields = getattr(record, "fields", {})
+        if record.levelno >= logging.WARNING:
+            second = int(self._log.clock.monotonic())
+            if second != self._second:
+                self._second, self._warnings = second, 0
+            self._warnings += 1
+            if self._warnings > MAX_WARNINGS:
+                self._unsaid += 1
+                return
+            if self._unsaid:
+                fields = {**fields, "lines_not_logged": self._unsaid}
+                self._unsaid = 0
         self._log.write(record.levelname.lower(), record.getMessage(), fields)
 
 
 def _json(stamp: str, level: str, message: str, fields: Fields) -> str:
     """Return one JSON object."""
-    return _encode({"time": stamp, "level": level, "message": message, **fields})
+    entry = {"time": stamp, "level": level, "message": message, **fields}
+    try:
+        line = msgspec.json.format(_encode_quickly(entry), indent=0).decode()
+    except (UnicodeEncodeError, OverflowError):
+        return _encode(entry)
+    return line if line.isascii() and line.isprintable() else _encode(entry)
 
 
 def _text(stamp: str, level: str, message: str, fields: Fields) -> str:

@@ -1,25 +1,23 @@
 """Every Prometheus series of the gateway: name, help, labels, buckets.
 
-Counting is adding to a plain int under a tuple of label values; prometheus-client's objects are made when somebody
-scrapes. Label values are bounded here, whatever clients send.
+The names of generative AI are OpenTelemetry's, in Prometheus's spelling:
+https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/
+Label values are bounded here, whatever clients send.
 """
 
 import platform
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from prometheus_client import CollectorRegistry
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
+from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector
+from prometheus_client.core import Metric
 
 from gateway import __version__
+from gateway.metric_families import Bounded, Counter, Family, Gauge, Histogram, Labels
 
-OTHER = "other"
+# How many users and models have series of their own, where nothing else is configured.
+DEFAULT_BOUND = 200
+
 _OVERHEAD_BUCKETS = (
     0.0001,
     0.00025,
@@ -34,115 +32,17 @@ _OVERHEAD_BUCKETS = (
     0.25,
     1.0,
 )
+_LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+_RATIO_BUCKETS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+# OpenTelemetry's own advice for each of its histograms.
+_TOKEN_BUCKETS = tuple(float(4**power) for power in range(14))
+_DURATION_BUCKETS = tuple(round(0.01 * 2**power, 2) for power in range(14))
+_FIRST_TOKEN_BUCKETS = (
+    0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0
+)  # fmt: skip
+_PER_TOKEN_BUCKETS = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5)
 
-Labels = tuple[str, ...]
-
-
-class Counter:
-    """A family of counters."""
-
-    def __init__(self, name: str, documentation: str, labels: Labels = ()) -> None:
-        self.name = name
-        self.documentation = documentation
-        self.labels = labels
-        self.values: dict[Labels, float] = {} if labels else {(): 0}
-        # What is counted elsewhere, asked for at scrape time.
-        self.read: Callable[[], Mapping[Labels, float]] | None = None
-
-    def add(self, values: Labels, amount: float = 1) -> None:
-        """Add `amount` to the series of these label values."""
-        self.values[values] = self.values.get(values, 0) + amount
-
-    def collect(self) -> Metric:
-        """Return the family as prometheus-client exposes it."""
-        family = CounterMetricFamily(self.name, self.documentation, labels=self.labels)
-        for values, value in {**self.values, **(self.read() if self.read else {})}.items():
-            family.add_metric(values, value)
-        return family
-
-
-class Gauge:
-    """A family of gauges whose values are asked for at scrape time, or set."""
-
-    def __init__(
-        self,
-        name: str,
-        documentation: str,
-        labels: Labels = (),
-        read: Callable[[], Mapping[Labels, float]] | None = None,
-    ) -> None:
-        self.name = name
-        self.documentation = documentation
-        self.labels = labels
-        self.values: dict[Labels, float] = {}
-        self.read = read
-
-    def add(self, values: Labels, amount: float) -> None:
-        """Move the series of these label values by `amount`."""
-        self.values[values] = self.values.get(values, 0) + amount
-
-    def set(self, values: Labels, value: float) -> None:
-        """Set the series of these label values."""
-        self.values[values] = value
-
-    def collect(self) -> Metric:
-        """Return the family as prometheus-client exposes it."""
-        family = GaugeMetricFamily(self.name, self.documentation, labels=self.labels)
-        for values, value in {**self.values, **(self.read() if self.read else {})}.items():
-            family.add_metric(values, value)
-        return family
-
-
-class Histogram:
-    """A family of histograms with fixed upper bounds."""
-
-    def __init__(
-        self, name: str, documentation: str, labels: Labels, bounds: tuple[float, ...]
-    ) -> None:
-        self.name = name
-        self.documentation = documentation
-        self.labels = labels
-        self.bounds = bounds
-        self._series: dict[Labels, tuple[list[int], list[float]]] = {}
-
-    def observe(self, values: Labels, value: float) -> None:
-        """Count `value` in the series of these label values."""
-        series = self._series.get(values)
-        if series is None:
-            series = self._series[values] = ([0] * (len(self.bounds) + 1), [0.0])
-        series[0][bisect_left(self.bounds, value)] += 1
-        series[1][0] += value
-
-    def collect(self) -> Metric:
-        """Return the family as prometheus-client exposes it."""
-        family = HistogramMetricFamily(self.name, self.documentation, labels=self.labels)
-        for values, (counts, total) in list(self._series.items()):
-            buckets = []
-            running = 0
-            for bound, count in zip((*map(str, self.bounds), "+Inf"), counts, strict=True):
-                running += count
-                buckets.append((bound, running))
-            family.add_metric(values, buckets, total[0])
-        return family
-
-
-class Bounded:
-    """A label whose values are those known beforehand, or come first, up to a number; the rest is `other`."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._known: set[str] = set()
-
-    def admit(self, values: Iterable[str]) -> None:
-        """Make room for values that are known beforehand, while there is any."""
-        for value in values:
-            if len(self._known) >= self._limit:
-                return
-            self._known.add(value)
-
-    def __call__(self, value: str | None) -> str:
-        """Return the label for `value`."""
-        return value if value in self._known else OTHER
+_GEN_AI = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model")
 
 
 def _counter(name: str, documentation: str, *labels: str) -> Counter:
@@ -164,8 +64,33 @@ def _histogram(name: str, documentation: str, *labels: str, bounds: tuple[float,
 class Metrics:
     """All families, and the collector that hands them to a registry."""
 
-    user: Bounded = field(default_factory=lambda: Bounded(200))
-    model: Bounded = field(default_factory=lambda: Bounded(200))
+    user: Bounded = field(default_factory=lambda: Bounded(DEFAULT_BOUND))
+    model: Bounded = field(default_factory=lambda: Bounded(DEFAULT_BOUND))
+
+    token_usage: Histogram = _histogram(
+        "gen_ai_client_token_usage",
+        "Tokens of calls that ended, by input and output.",
+        *(*_GEN_AI, "gen_ai_token_type"),
+        bounds=_TOKEN_BUCKETS,
+    )
+    duration: Histogram = _histogram(
+        "gen_ai_server_request_duration_seconds",
+        "Calls that an upstream was asked for, from their first byte to their last.",
+        *(*_GEN_AI, "error_type"),
+        bounds=_DURATION_BUCKETS,
+    )
+    first_token: Histogram = _histogram(
+        "gen_ai_server_time_to_first_token_seconds",
+        "Streams that succeeded, from the request's first byte to the first of the reply's body.",
+        *_GEN_AI,
+        bounds=_FIRST_TOKEN_BUCKETS,
+    )
+    per_token: Histogram = _histogram(
+        "gen_ai_server_time_per_output_token_seconds",
+        "Streams that succeeded: the time after the first token, divided among those that followed.",
+        *_GEN_AI,
+        bounds=_PER_TOKEN_BUCKETS,
+    )
 
     requests: Counter = _counter(
         "gateway_requests_total",
@@ -204,9 +129,26 @@ class Metrics:
         "gateway_config_reloads_total", "Reloads of the configuration.", "outcome"
     )
     in_flight: Gauge = _gauge("gateway_requests_in_flight", "Calls in progress.", "endpoint")
+    streams: Gauge = _gauge("gateway_streams_in_flight", "Streamed replies on their way.")
+    cache_requests: Counter = _counter(
+        "gateway_cache_requests_total",
+        "Calls by what the cache did for them: hit, miss, collapsed or bypass.",
+        "outcome",
+    )
+    cache_evictions: Counter = _counter(
+        "gateway_cache_evictions_total", "Stored replies that made room for others."
+    )
+    cache_saved_tokens: Counter = _counter(
+        "gateway_cache_saved_tokens_total", "Tokens that no upstream was asked for again."
+    )
+    cache_saved_cost: Counter = _counter(
+        "gateway_cache_saved_cost_usd_total",
+        "What those tokens would have cost, in USD, at the models' prices.",
+    )
+    cache_bytes: Gauge = _gauge("gateway_cache_bytes", "What stored replies take.")
     upstream_up: Gauge = _gauge(
         "gateway_upstream_up",
-        "1 where an upstream and model is asked in its turn, 0 while it cools down.",
+        "1 where an upstream is asked for a model in its turn (none: for calls that name none), 0 while it cools down.",
         *("upstream", "model"),
     )
     reload_ok: Gauge = _gauge(
@@ -237,21 +179,6 @@ class Metrics:
         "The share of a limit in use as of the last admission.",
         *("user", "per", "dimension"),
     )
-    cache_requests: Counter = _counter(
-        "gateway_cache_requests_total", "Calls by what the cache did for them.", "outcome"
-    )
-    cache_evictions: Counter = _counter(
-        "gateway_cache_evictions_total", "Replies that went because room was short."
-    )
-    cache_saved_tokens: Counter = _counter(
-        "gateway_cache_saved_tokens_total", "Tokens that calls took from earlier replies."
-    )
-    cache_saved_cost: Counter = _counter(
-        "gateway_cache_saved_cost_usd_total", "What those calls would have cost, in USD."
-    )
-    cache_bytes: Gauge = _gauge(
-        "gateway_cache_bytes", "Memory that kept replies take; a Redis counts its own."
-    )
     store_up: Gauge = _gauge("gateway_store_up", "1 while the store of limits answers.")
     store_errors: Counter = _counter(
         "gateway_store_errors_total", "Operations of the store that failed.", "op"
@@ -262,32 +189,57 @@ class Metrics:
         "endpoint",
         bounds=_OVERHEAD_BUCKETS,
     )
+    count_error: Histogram = _histogram(
+        "gateway_token_count_error_ratio",
+        "How far the gateway's count was from the upstream's, as a share of the upstream's.",
+        "direction",
+        bounds=_RATIO_BUCKETS,
+    )
+    loop_lag: Histogram = _histogram(
+        "gateway_event_loop_lag_seconds",
+        "How late the event loop came to what was due: what a call may have had to wait.",
+        bounds=_LAG_BUCKETS,
+    )
 
     def __post_init__(self) -> None:
         self.build_info.set((__version__, platform.python_version()), 1)
+        self.streams.set((), 0)
+        self.cache_bytes.set((), 0)
 
-    def collect(self) -> Iterator[Metric]:
-        """Yield every family (prometheus-client's collector protocol)."""
+    def families(self) -> Iterator[Family]:
+        """Yield every family, in the order in which they stand here."""
         for name in self.__slots__:
             family = getattr(self, name)
-            if isinstance(family, Counter | Gauge | Histogram):
-                yield family.collect()
+            if isinstance(family, Family):
+                yield family
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield every family as it is exposed (prometheus-client's collector protocol)."""
+        for family in self.families():
+            yield family.collect()
 
     def registry(self) -> CollectorRegistry:
         """Return a registry of these metrics and the process's own."""
         registry = CollectorRegistry()
         registry.register(self)
+        ProcessCollector(registry=registry)
+        GCCollector(registry=registry)
         return registry
 
     def show_health(self, up: Callable[[], Mapping[Labels, float]]) -> None:
-        """Expose what `up` says of upstreams and models; of those that share a label, the worst."""
+        """Expose what `up` says of upstreams and models; of those that share a label, the worst.
+
+        What recovered is shown as up, not left out: an alert must see its end.
+        """
+        seen: dict[Labels, float] = {}
 
         def bounded() -> Mapping[Labels, float]:
             shown: dict[Labels, float] = {}
             for (upstream, model), value in up().items():
                 labels = (upstream, self.model(model) if model else "")
                 shown[labels] = min(value, shown.get(labels, value))
-            return shown
+            seen.update(dict.fromkeys(shown, 1.0))
+            return {**seen, **shown}
 
         self.upstream_up.read = bounded
 

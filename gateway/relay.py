@@ -13,6 +13,7 @@ from typing import Protocol
 
 from gateway.clock import Clock
 from gateway.errors import (
+    NotRecordedError,
     RateLimitError,
     UpstreamConnectError,
     UpstreamConnectTimeoutError,
@@ -84,7 +85,7 @@ class Counters(Protocol):
         """Count a step to the next target."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Answer:
     """An upstream's reply whose head is there, and who gave it."""
 
@@ -201,7 +202,7 @@ class Relay:
         try:
             reply = await peer.transport.open(request, first_byte_seconds=max(0.001, until - asked))
         except UpstreamError as error:
-            log.warning("upstream %s: %s", target.upstream, error)
+            log.warning("upstream %s: %s", target.upstream, error, extra=named(record))
             failure = failure_of(error)
             self._counters.upstream_asked(target.upstream, failure.reason)
             self._health.failed(target)
@@ -235,6 +236,8 @@ def _may_go_on(call: Call, reason: str) -> bool:
 def _reason(answer: Answer) -> str | None:
     """Return why an answer is worth another try or target, None where it is what the client gets."""
     status = answer.reply.status
+    if status < 400:
+        return None
     if status == HTTPStatus.UNAUTHORIZED:
         return None if answer.peer.passthrough else "401"
     reason = str(status)
@@ -309,8 +312,18 @@ class HeldReply:
         """Do nothing: nothing is open."""
 
 
+def named(record: Record) -> Mapping[str, object]:
+    """Return what ties a line of the log to its call."""
+    return {"fields": {"request_id": record.request_id}}
+
+
 def failure_of(error: UpstreamError) -> Failure:
     """Map what a transport says to what a client may read."""
+    if isinstance(error, NotRecordedError):
+        missing = UpstreamFailedError(
+            error.told, code="recording_not_found", status=HTTPStatus.NOT_FOUND
+        )
+        return Failure("404", missing)
     if isinstance(error, UpstreamConnectTimeoutError):
         return Failure("connect", _too_slow())
     if isinstance(error, UpstreamConnectError):

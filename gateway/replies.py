@@ -1,17 +1,32 @@
 """Replies that the gateway makes itself, and the header fields that it adds to those it relays."""
 
+import email.utils
+from functools import lru_cache
+
 from gateway.clock import Clock
 from gateway.downstream import Downstream, error_reply
 from gateway.errors import GatewayError
 from gateway.types import Headers, Record
 
 
+@lru_cache(maxsize=1)
+def http_date(seconds: int) -> bytes:
+    """Return a `date` field's value for a time in seconds since 1970."""
+    return email.utils.formatdate(seconds, usegmt=True).encode()
+
+
 def own_fields(record: Record, theirs: Headers, clock: Clock) -> Headers:
     """Return the gateway's own fields of a reply whose upstream sent `theirs`."""
     request_id = record.request_id.encode()
     own = [(b"x-gateway-request-id", request_id)]
-    if not any(len(name) == 12 and name.lower() == b"x-request-id" for name, _ in theirs):
+    for name, _ in theirs:
+        if len(name) == 12 and name.lower() == b"x-request-id":
+            break
+    else:
         own.append((b"x-request-id", request_id))
+    # Whoever forwards a reply without a date gives it one (RFC 9110, 6.6.1).
+    if not any(len(name) == 4 and name.lower() == b"date" for name, _ in theirs):
+        own.append((b"date", http_date(int(clock.time()))))
     if record.target is not None:
         own.append((b"x-gateway-upstream", record.target.upstream.encode()))
     spent_seconds = clock.monotonic() - record.started - record.waited_seconds

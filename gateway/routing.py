@@ -4,13 +4,15 @@ Decides only; asking is `relay.py`'s, knowing what an upstream lists is `catalog
 """
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 
 from gateway.clock import Clock
 from gateway.types import Target
 
+# Models whose only target is remembered.
+MAX_SETTLED = 1_024
 # Upstream and model pairs whose failures are remembered; the oldest is forgotten first.
 MAX_REMEMBERED = 10_000
 
@@ -54,6 +56,8 @@ class Router:
     listed: Callable[[str, str], bool | None]
     uniform: Callable[[], float] = random.random
     _health: dict[tuple[str, str | None], _Health] = field(default_factory=dict)
+    # Targets of models for which nothing but the configuration decides: one place, whatever its health.
+    _settled: dict[str, tuple[Target, ...]] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -73,16 +77,27 @@ class Router:
         """
         if model is None:
             return (Target(upstream=self.upstreams[0].name),)
+        settled = self._settled.get(model)
+        if settled is not None:
+            return settled
         found = self._of_name(model)
         for name in self._fallbacks(model):
             found += self._of_name(name)
         if len(found) < 2:
-            return tuple(found)
+            return self._settle(model, tuple(found))
         foreign = {u.name for u in self.upstreams if u.passthrough} - {found[0].upstream}
         distinct = [t for t in dict.fromkeys(found) if t.upstream not in foreign]
         now = self.clock.monotonic()
         cool = [target for target in distinct if self._cooling(target, now)]
         return (*(target for target in distinct if target not in cool), *cool)
+
+    def _settle(self, model: str, targets: tuple[Target, ...]) -> tuple[Target, ...]:
+        """Remember the only target of a model, unless an upstream's list could change it."""
+        if len(self.upstreams) == 1 or all(u.models is not None for u in self.upstreams):
+            if len(self._settled) >= MAX_SETTLED:
+                self._settled.clear()
+            self._settled[model] = targets
+        return targets
 
     def knows(self, model: str) -> bool:
         """Return whether `model` has a target without asking any upstream again."""
@@ -106,13 +121,25 @@ class Router:
         self._health.pop((target.upstream, target.model), None)
 
     def up(self) -> Mapping[tuple[str, ...], float]:
-        """Return 1 for each upstream and model that is asked in its turn though it failed lately, 0 while it cools."""
+        """Return 1 for each upstream and model that is asked in its turn, 0 while it cools down.
+
+        Those are the configured ones, each upstream for calls without a model, and whatever failed lately.
+        """
         now = self.clock.monotonic()
-        return {
-            (upstream, model or ""): float(health.cool_until <= now)
-            # Copied at once: it is read in a thread of its own.
-            for (upstream, model), health in list(self._health.items())
-        }
+        shown = dict.fromkeys(self._configured(), 1.0)
+        # Copied at once: it is read in a thread of its own.
+        for (upstream, model), health in list(self._health.items()):
+            shown[upstream, model or ""] = float(health.cool_until <= now)
+        return shown
+
+    def _configured(self) -> Iterator[tuple[str, ...]]:
+        for upstream in self.upstreams:
+            yield upstream.name, ""
+        for route in self.models:
+            # A glob stands for whatever the client says.
+            own = "" if any(sign in route.name for sign in "*?[") else route.name
+            for target in route.targets:
+                yield target.upstream, target.model or own
 
     def _cooling(self, target: Target, now: float) -> bool:
         health = self._health.get((target.upstream, target.model))

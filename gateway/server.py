@@ -7,12 +7,13 @@ OpenAI's shape, back-pressure towards whoever produces a reply, and closing in o
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
-from aiohttp import StreamReader, web
+from aiohttp import EMPTY_PAYLOAD, StreamReader, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import LineTooLong
+from aiohttp.web_protocol import _ErrInfo
 
 from gateway.deadlines import Deadline, Deadlines
 from gateway.downstream import BadFramingError, RawReply, error_reply
@@ -21,6 +22,8 @@ from gateway.types import Headers
 
 MAX_LINE_BYTES = 65_536
 MAX_HEADERS = 256
+# Of a request's head as a whole (nginx's four buffers of 8 KiB hold half of it); besides, what one read brings.
+MAX_HEAD_BYTES = 65_536
 # How long what is left of a refused body is read and dropped, so that the client can read the refusal.
 LINGER_SECONDS = 5.0
 
@@ -35,7 +38,16 @@ Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 class ClientConnection(web.RequestHandler):
     """One client's connection."""
 
-    __slots__ = ("_body", "_head_deadline", "_more_seen", "_server", "on_pause", "on_resume")
+    __slots__ = (
+        "_body",
+        "_head_bytes",
+        "_head_deadline",
+        "_more_seen",
+        "_refused",
+        "_server",
+        "on_pause",
+        "on_resume",
+    )
 
     def __init__(self, server: "DataServer", **kwargs: Any) -> None:
         super().__init__(server, **kwargs)
@@ -44,6 +56,10 @@ class ClientConnection(web.RequestHandler):
         # The body of the call in progress; None between calls.
         self._body: StreamReader | None = None
         self._more_seen = False
+        # What was read since a head began, while it is not whole.
+        self._head_bytes = 0
+        # Nothing more is read of a client whose head had no end.
+        self._refused = False
         # Told when the client stops and starts to keep up with what is written.
         self.on_pause: Callable[[], None] | None = None
         self.on_resume: Callable[[], None] | None = None
@@ -67,15 +83,41 @@ class ClientConnection(web.RequestHandler):
         """Parse what came; a head that has begun must be whole within its deadline."""
         body = self._body
         if body is None:
-            if self._head_deadline is None:
+            super().data_received(data)
+            # A head that came whole begins a call at once.
+            if self._head_deadline is None and not self._messages:
                 self._watch_head()
-        elif body.is_eof():
+            return
+        if body.is_eof():
             self._more_seen = True
-        super().data_received(data)
+        self._take(data)
         # No request can follow a body that is not over: what is queued now is a parser's error. aiohttp would
         # tell the reader of the body nothing.
-        if body is not None and not body.is_eof() and self._messages:
+        if not body.is_eof() and self._messages:
             body.set_exception(BadFramingError())
+
+    def _take(self, data: bytes) -> None:
+        """Parse, and refuse a head that is too large, whole or not (431)."""
+        if self._refused:
+            return
+        before = len(self._messages)
+        payload = self._messages[-1][1] if self._messages else self._body
+        self._head_bytes = (
+            self._head_bytes + len(data) if payload is None or payload.is_eof() else 0
+        )
+        super().data_received(data)
+        heads_came = len(self._messages) > before
+        if self._head_bytes > MAX_HEAD_BYTES:
+            if not heads_came:
+                self._refused = True
+                self._messages.append(_TOO_LARGE)
+                if self._waiter is not None and not self._waiter.done():
+                    self._waiter.set_result(None)
+            for at in range(before, len(self._messages)):
+                if _head_size(self._messages[at][0]) > MAX_HEAD_BYTES:
+                    self._messages[at] = _TOO_LARGE
+        if heads_came:
+            self._head_bytes = 0
 
     def eof_received(self) -> None:
         """Treat a client that stops sending in the middle of its call as one that left, as nginx does."""
@@ -106,7 +148,8 @@ class ClientConnection(web.RequestHandler):
         """End a call; its reply is taken, but for what fits a connection's buffer, before another one begins."""
         try:
             ended = await super().finish_response(request, resp, start_time)
-            await self._taken()
+            if self.writing_paused:
+                await self._taken()
             return ended
         finally:
             self._body = None
@@ -121,7 +164,7 @@ class ClientConnection(web.RequestHandler):
 
     def handle_error(
         self,
-        request: web.BaseRequest,
+        request: web.BaseRequest,  # noqa: ARG002 - aiohttp's signature
         status: int = 500,
         exc: BaseException | None = None,
         message: str | None = None,
@@ -131,7 +174,7 @@ class ClientConnection(web.RequestHandler):
             # Failures are told before they get here: this one may have come after a reply.
             if self.transport is not None:
                 self.transport.abort()
-            return RawReply(request)
+            return RawReply()
         if isinstance(exc, LineTooLong) or "many" in (message or ""):
             error = InvalidRequestError(
                 "The request's header fields are too large.", code="headers_too_large", status=431
@@ -140,7 +183,7 @@ class ClientConnection(web.RequestHandler):
             error = InvalidRequestError(
                 "The request could not be read: it breaks HTTP's syntax.", code="invalid_http"
             )
-        return self._server.refuse(request, error)
+        return self._server.refuse(error)
 
     def force_close(self) -> None:
         """Close, once the client has taken what is written."""
@@ -150,7 +193,7 @@ class ClientConnection(web.RequestHandler):
 
     async def _taken(self) -> None:
         transport = self.transport
-        if transport is None or not self.writing_paused:
+        if transport is None:
             return
         deadline = self._server.deadlines.watch(self._server.keepalive_seconds, transport.abort)
         try:
@@ -187,6 +230,20 @@ class ClientConnection(web.RequestHandler):
         self.force_close()
 
 
+# What aiohttp's own parser queues for a head that it refuses.
+_TOO_LARGE: Final = (
+    _ErrInfo(status=400, exc=LineTooLong(b"", MAX_HEAD_BYTES), message=""),
+    EMPTY_PAYLOAD,
+)
+
+
+def _head_size(message: RawRequestMessage | _ErrInfo) -> int:
+    """Return the size of a request's head in bytes, line ends and the like left out."""
+    if isinstance(message, _ErrInfo):
+        return 0
+    return len(message.path) + sum(len(name) + len(value) for name, value in message.raw_headers)
+
+
 class DataServer(web.Server):
     """The factory and register of the client connections of one listener."""
 
@@ -221,9 +278,9 @@ class DataServer(web.Server):
             auto_decompress=False,
         )
 
-    def refuse(self, request: web.BaseRequest, error: GatewayError) -> web.StreamResponse:
+    def refuse(self, error: GatewayError) -> web.StreamResponse:
         """Answer a request that never became a call."""
-        return RawReply(request, self.refusal(error))
+        return RawReply(self.refusal(error))
 
     def refusal(self, error: GatewayError) -> bytes:
         """Count a request that never became a call; return what its client is told."""

@@ -9,10 +9,11 @@ from typing import Literal
 
 import msgspec
 
-Name = Literal["model", "messages"]
+Name = Literal["model", "messages", "stream_options", "include_usage"]
 _Value = msgspec.Raw | msgspec.UnsetType
 
 # What may stand between two elements, and before the first.
+_BLANKS = b" \t\r\n"
 _DIVIDER = re.compile(rb"[ \t\r\n,]*")
 
 
@@ -21,6 +22,8 @@ class _Members(msgspec.Struct):
 
     model: _Value = msgspec.UNSET
     messages: _Value = msgspec.UNSET
+    stream_options: _Value = msgspec.UNSET
+    include_usage: _Value = msgspec.UNSET
 
 
 _members = msgspec.json.Decoder(_Members).decode
@@ -31,6 +34,19 @@ def replace_member(body: bytes, name: Name, value: bytes) -> bytes:
     """Return `body` with the JSON text `value` as that of its member `name`; as it is where it has none."""
     found = _find(body, name)
     return body if found is None else body[: found[0]] + value + body[found[1] :]
+
+
+def member(body: bytes, name: Name) -> bytes | None:
+    """Return the JSON text of a member of the object `body`, None where it has none."""
+    value: _Value = getattr(_members(body), name)
+    return None if value is msgspec.UNSET else bytes(value)
+
+
+def insert_member(body: bytes, text: bytes) -> bytes:
+    """Return the object `body` with the JSON text of a member before all others."""
+    begin = body.index(b"{") + 1
+    empty = body[begin:].lstrip(_BLANKS).startswith(b"}")
+    return body[:begin] + text + (b"" if empty else b",") + body[begin:]
 
 
 def remove_elements(body: bytes, name: Name, indices: Iterable[int]) -> bytes:

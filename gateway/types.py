@@ -1,7 +1,12 @@
-"""The nouns of the gateway: plain values that its parts hand to one another. No behaviour, no I/O."""
+"""The nouns of the gateway: plain values that its parts hand to one another. No behaviour, no I/O.
+
+None but `Record` is changed once it is made. Those that each call makes anew are not frozen all the same: that would
+cost as much again for each of their members.
+"""
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 # Header fields in wire order: (name as sent, value), both bytes, never decoded on their way through.
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -30,7 +35,7 @@ class Upload:
     length_bytes: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Call:
     """One call as the client made it: the bytes as received, and what was understood of them beside."""
 
@@ -58,7 +63,7 @@ class Call:
     repeatable: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Usage:
     """What a call cost, in tokens. Input includes cached and audio input; output includes reasoning and audio."""
 
@@ -72,7 +77,7 @@ class Usage:
     estimated: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Output:
     """What a reply said, so that its tokens can be counted where the upstream does not report them."""
 
@@ -84,7 +89,7 @@ class Output:
     scale: float = 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, unsafe_hash=True)
 class Target:
     """One place that can answer a call: an upstream, and the model's name there (None: the call names none)."""
 
@@ -97,7 +102,7 @@ class Target:
     asked: str | None = field(default=None, compare=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class UpstreamRequest:
     """What is asked of an upstream, ready to be written: framing headers are the transport's to add."""
 
@@ -112,6 +117,17 @@ class UpstreamRequest:
     body: bytes | Upload
 
 
+class Span(Protocol):
+    """A call in somebody's trace."""
+
+    @property
+    def fields(self) -> Headers:
+        """The header fields that name it to whoever is asked next, in place of the client's own."""
+
+    def end(self, record: "Record", operation: str | None, provider: str, error: str) -> None:
+        """End it; `error` is empty for a success."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Record:
     """What is known of a call so far; `metering` makes metrics and one log line of it when it ends."""
@@ -121,6 +137,8 @@ class Record:
     method: str
     # Monotonic seconds.
     started: float
+    # The request's target as sent.
+    path: str | None = None
     user: User | None = None
     call: Call | None = None
     target: Target | None = None
@@ -136,12 +154,16 @@ class Record:
     # What an earlier reply, or another call's, saved: tokens, and nanodollars where they have a price.
     saved: Usage | None = None
     saved_nanodollars: int | None = None
+    # None: nothing is traced.
+    span: Span | None = None
     # Added to the reply: lower-case name and value.
     reply_headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     # Monotonic seconds at which the upstream's head, and the first byte of its body, came.
     head_at: float | None = None
     # Seconds spent waiting for the client's body and for the upstream: not the gateway's own.
     waited_seconds: float = 0.0
+    # Seconds in which it waited for its turn within its limits; they are among those waited.
+    queued_seconds: float = 0.0
     first_byte_at: float | None = None
     sent_bytes: int = 0
     # In which phase the client left: "waiting", "streaming"; None: it stayed.

@@ -5,14 +5,24 @@ was not installed is noticed.
 """
 
 import asyncio
+import logging
 import os
 from collections.abc import Callable, Generator, Mapping
 
 import pytest
 import uvloop
+from hypothesis import settings
 
 # Asserts outside of test files hold under `python -O` too, and say what they compared.
 pytest.register_assert_rewrite("tests.support")
+
+# Properties look at the same examples on each run; `--hypothesis-profile=long` looks for new ones.
+settings.register_profile("steady", derandomize=True, deadline=None, max_examples=100)
+settings.register_profile("long", deadline=None, max_examples=3_000)
+settings.load_profile("steady")
+
+# Set by `make check-all`: no callback may hold a test's loop for longer than this many seconds.
+LOOP_HELD_SECONDS = float(os.environ.get("GATEWAY_LOOP_HELD_SECONDS", "0"))
 
 NO_SKIP = os.environ.get("GATEWAY_NO_SKIP") == "1"
 
@@ -50,6 +60,40 @@ def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
         report.longrepr = f"skipped, and GATEWAY_NO_SKIP is set: {why}"
 
 
+@pytest.fixture(autouse=True)
+def _loop_goes_on() -> Generator[None]:
+    """Fail a test in which one callback held the loop, where that is watched."""
+    if not LOOP_HELD_SECONDS:
+        yield
+        return
+    held = _Held()
+    logging.getLogger("asyncio").addHandler(held)
+    yield
+    logging.getLogger("asyncio").removeHandler(held)
+    assert not held.said
+
+
+class _Held(logging.Handler):
+    """Keeps what asyncio says of callbacks that took too long."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a complaint."""
+        if record.msg.startswith("Executing "):
+            self.said.append(record.getMessage())
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    loop = uvloop.new_event_loop()
+    if LOOP_HELD_SECONDS:
+        loop.set_debug(True)
+        loop.slow_callback_duration = LOOP_HELD_SECONDS
+    return loop
+
+
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Run every test on the loop that production runs on."""
-    return {"uvloop": uvloop.new_event_loop}
+    return {"uvloop": _new_loop}

@@ -26,6 +26,7 @@ FOLDED = {
     "compose_": "compose",
     "config_": "config",
     "limit_": "limits",
+    "metric_": "metrics",
     "validation_": "validation",
 }
 
@@ -45,6 +46,7 @@ ARROWS = {
     "json_skeleton": "",
     "prices": "",
     "splice": "",
+    "stream_usage": "splice",
     # Where shared state lives.
     "stores": "",
     # Policies.
@@ -60,7 +62,8 @@ ARROWS = {
     "endpoints": "validation transcript tokens",
     "upstreams": "splice",
     # The rim: sockets, series, log lines.
-    "transport": "",
+    "transport": "recordings",
+    "recordings": "",
     "downstream": "",
     "server": "downstream",
     "relay": "inflate limits transport upstreams",
@@ -70,30 +73,36 @@ ARROWS = {
     "flights": "copying downstream relay",
     "sharing": "cache copying downstream flights limits replies tasks",
     "metrics": "",
-    "metering": "metrics prices",
-    "logs": "",
+    "entries": "prices",
+    "metering": "entries metrics prices tracing",
+    "batching": "",
+    "logs": "batching",
+    "ledger": "batching entries",
+    "usage_report": "",
     "admin": "",
     "catalog": "auth relay",
     "upstream_tokens": "relay",
     "intake": "body_coding downstream endpoints json_body",
     "replies": "downstream",
+    "tracing": "",
     # The journey of one call, and the door before it.
     "accounting": "endpoints limits prices splice tokens",
     "handler": "accounting auth cache catalog copying downstream endpoints flights headers intake limits prices "
-    "relay replies routing sharing transcript validation",
+    "relay replies routing sharing stream_usage transcript validation",
     "door": "downstream endpoints guard handler metering replies",
     # What can be configured, and how it is read.
     "config": "",
     # The composition root: parts are made here and nowhere else.
     "compose": "accounting auth cache catalog config copying door guard handler intake limits metering relay "
-    "routing prices sharing stores tasks tokens transport upstream_tokens upstreams validation",
+    "recordings routing prices sharing stores tasks tokens tracing transport upstream_tokens upstreams validation",
     "lifecycle": "",
-    "app": "admin catalog compose config demo_upstream door downstream lifecycle logs metering metrics server "
-    "tasks",
+    "binding": "config",
+    "app": "admin binding catalog compose config demo_upstream door downstream entries ledger lifecycle logs metering "
+    "metrics replies server tasks",
     # A small real upstream, and the command line.
     "demo_upstream": "",
     "probes": "config",
-    "__main__": "app auth config demo_upstream logs probes tokens",
+    "__main__": "app auth config demo_upstream logs probes tokens usage_report",
 }
 
 # Third-party package -> the modules or parts that are its home.
@@ -102,8 +111,11 @@ HOMES = {
     "cachetools": "stores.values tokens",
     "hiredis": "stores.redis stores.redis_client",
     "httptools": "transport",
-    "msgspec": "cache upstream_tokens catalog config demo_upstream endpoints json_body splice transcript validation",
+    "msgspec": "cache catalog config demo_upstream endpoints json_body logs splice stream_usage transcript "
+    "upstream_tokens validation",
+    "opentelemetry": "tracing.otel",
     "prometheus_client": "admin metrics",
+    "requests": "tracing.otel",
     "tiktoken": "tokens",
     "uvloop": "app demo_upstream",
     "yaml": "config_loader",
@@ -112,6 +124,7 @@ HOMES = {
 
 # Modules that import where they need it, and why.
 LAZY = {
+    "tracing": "tracing needs OpenTelemetry, an extra that few install",
     "stores.factory": "a Redis store needs hiredis, an extra that few install",
 }
 
@@ -124,6 +137,7 @@ TOLD_IN_JOURNEY = {
     "accounting.py": "test_tokens.py",
     "upstream_tokens.py": "test_tokens.py",
     "app.py": "test_lifecycle.py",
+    "binding.py": "test_lifecycle.py",
     "catalog.py": "test_routes.py",
     "compose.py": "test_routes.py",
     "compose_sections.py": "test_routes.py",
@@ -138,6 +152,7 @@ TOLD_IN_JOURNEY = {
     "sharing.py": "test_cache.py",
     "compose_cache.py": "test_cache.py",
     "relay.py": "test_breaks.py",
+    "transport/recorded.py": "test_recordings.py",
     "replies.py": "test_errors.py",
     "server.py": "test_errors.py",
 }
@@ -266,7 +281,12 @@ def test_every_dependency_has_a_home() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = [line for lines in project["optional-dependencies"].values() for line in lines]
     required = {re.split("[>=]", line)[0] for line in project["dependencies"] + extras}
-    import_names = {"prometheus-client": "prometheus_client", "pyyaml": "yaml"}
+    import_names = {
+        "opentelemetry-exporter-otlp-proto-http": "opentelemetry",
+        "opentelemetry-sdk": "opentelemetry",
+        "prometheus-client": "prometheus_client",
+        "pyyaml": "yaml",
+    }
 
     # yarl is aiohttp's own type for URLs and comes with it.
     assert {import_names.get(name, name) for name in required} == set(HOMES) - {"yarl"}

@@ -5,7 +5,7 @@ import zlib
 
 import pytest
 
-from gateway.body_coding import check_content_type, inflate
+from gateway.body_coding import check_content_coding, check_content_type, inflate
 from gateway.errors import InvalidRequestError
 
 CONTENT = b'{"model":"m"}'
@@ -73,6 +73,7 @@ def test_other_types_are_415(value: str | None, message: str) -> None:
 )
 def test_known_codings_are_undone(coding: str, body: bytes) -> None:
     """Gzip of several members, and deflate in both its readings, give the content."""
+    check_content_coding(coding)
     assert inflate(body, coding, len(CONTENT)) == CONTENT
 
 
@@ -87,7 +88,7 @@ def test_a_body_longer_than_a_slice_is_whole() -> None:
 def test_other_codings_are_415(coding: str) -> None:
     """A coding that we cannot look into is refused."""
     with pytest.raises(InvalidRequestError) as caught:
-        inflate(b"x", coding, 10)
+        check_content_coding(coding)
     assert (caught.value.status, caught.value.code) == (415, "unsupported_media_type")
 
 

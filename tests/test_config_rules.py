@@ -67,6 +67,10 @@ BROKEN = {
         upstream("base_url: 'http://a/v1', api_key: k, headers: {api-key: k}"),
         ["1: upstreams[0].headers: api-key would replace `api_key`"],
     ),
+    "no certificates": (
+        upstream(f"base_url: 'https://a/v1', ca_file: {__file__}"),
+        [f"1: upstreams[0].ca_file: there are no certificates in PEM in {__file__}"],
+    ),
     "no authorities": (
         upstream("base_url: 'https://a/v1', ca_file: /nowhere.pem"),
         ["1: upstreams[0].ca_file: there is no file /nowhere.pem"],
@@ -82,7 +86,7 @@ BROKEN = {
     "one cache for many accounts": (
         f"{upstream('base_url: http://a/v1, auth: passthrough')}cache: {{scope: shared}}",
         [
-            "2: cache.scope: clients' own keys go up to a:"
+            "2: cache.scope: clients' own keys go up to u:"
             " what one account is answered is no other's"
         ],
     ),

@@ -5,11 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config_warnings import unlisted, warnings
+from gateway.config_warnings import Traits, unlisted, warnings
 from tests.support.configs import UPSTREAM, loaded
 
 TODAY = date(2027, 1, 31)
+KNOWN = {"gpt-4o": Traits(priced=True, reasons=False), "o3": Traits(priced=True, reasons=True)}
 KEY = "a-key-long-enough"
+
+
+def traits_of(name: str) -> Traits:
+    """Return what is known of a model."""
+    return KNOWN.get(name, Traits(priced=False, reasons=False))
 
 
 def upstream(text: str) -> str:
@@ -17,6 +23,7 @@ def upstream(text: str) -> str:
     return f"upstreams: [{{name: u, {text}}}]\n"
 
 
+BUDGET = "store: {url: 'file:///tmp'}\nlimits: [{per: user, budget: 5/day}]\n"
 BITES = {
     "metrics for everybody": (
         f"{UPSTREAM}admin: {{listen: '0.0.0.0:9464'}}",
@@ -37,6 +44,28 @@ BITES = {
     "money that a restart gives anew": (
         f"{UPSTREAM}limits: [{{per: user, requests: 5/s}}, {{per: user, budget: 5/day}}]",
         ["limits[1].budget: store.url is memory://, so a restart gives the money anew"],
+    ),
+    "a budget that nothing uses up": (
+        f"{UPSTREAM}{BUDGET}models: {{llama: {{}}, mine: {{targets: [{{upstream: local, model: gpt-4o}}]}},"
+        " free: {price: {input: 0}}}",
+        [
+            "limits[0].budget: llama has no price, so that it costs nothing;"
+            " `usage.unpriced: refuse` refuses it"
+        ],
+    ),
+    "thoughts that nobody reports": (
+        upstream("base_url: 'http://127.0.0.1/v1', models: [gpt-4o, o3, o4*]") + BUDGET,
+        [
+            "limits[0].budget: what o3 thinks in a stream is guessed unless the client asks for its"
+            " usage; `usage.include_usage: always` asks for it"
+        ],
+    ),
+    "a budget for one model": (
+        f"{UPSTREAM}{BUDGET.replace('user,', 'user, match: {model: other},')}models: {{llama: {{}}}}",
+        [
+            "limits[0].budget: other has no price, so that it costs nothing;"
+            " `usage.unpriced: refuse` refuses it"
+        ],
     ),
     "a store for one machine": (
         f"{UPSTREAM}store: {{replicas: 2}}",
@@ -84,10 +113,13 @@ def test_what_will_bite(tmp_path: Path, case: str) -> None:
     (tmp_path / "empty.yaml").touch()
     text, expected = BITES[case]
 
-    assert list(warnings(loaded(tmp_path, text), TODAY)) == expected
+    assert list(warnings(loaded(tmp_path, text), TODAY, traits_of)) == expected
 
 
 QUIET = {
+    "money that is counted": upstream("base_url: 'http://127.0.0.1/v1', models: [gpt-4o, o3, x]")
+    + BUDGET
+    + "usage: {include_usage: always, unpriced: refuse}",
     "this machine": UPSTREAM,
     "a key on this machine": f"{UPSTREAM}    api_key: k\n",
     "a key over TLS": upstream("base_url: 'https://engine/v1', api_key: k"),
@@ -104,7 +136,7 @@ QUIET = {
 @pytest.mark.parametrize("case", QUIET)
 def test_what_will_not_bite(tmp_path: Path, case: str) -> None:
     """Nothing is said of what is in order."""
-    assert warnings(loaded(tmp_path, QUIET[case]), TODAY) == ()
+    assert warnings(loaded(tmp_path, QUIET[case]), TODAY, traits_of) == ()
 
 
 def test_targets_that_an_upstream_does_not_list(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from gateway.entries import Entry
 from gateway.logs import MAX_WAITING_LINES, Log
 from tests.support.clock import FakeClock
 
@@ -66,14 +67,15 @@ def test_a_closed_stream_costs_lines_alone() -> None:
 
 
 def test_access_lines_are_written_beside() -> None:
-    """The line of a call has its fields and a stamp of the clock."""
+    """The line of a call has its fields, as far as they are known, and the time at which the call ended."""
     stream = io.StringIO()
-    log = Log("info", "json", FakeClock(start=1_800_000_000.25), stream)
-    log.access({"status": 200})
+    log = Log("info", "text", FakeClock(), stream)
+    log.access(Entry(1_800_000_000.25, "call-1", 200))
     log.stop()
 
     assert stream.getvalue() == (
-        '{"time": "2027-01-15T08:00:00.250Z", "level": "info", "message": "call", "status": 200}\n'
+        "08:00:00 info    call request_id=call-1 attempts=0 status=200 sent_bytes=0"
+        " queue_ms=0.0 total_ms=0.0 own_ms=0.0\n"
     )
 
 
@@ -89,8 +91,30 @@ def test_lines_that_nobody_takes_are_dropped() -> None:
     stream = Stuck()
     log = Log("info", "json", FakeClock(), stream)
     for number in range(3 * MAX_WAITING_LINES):
-        log.access({"number": number})
+        log.access(Entry(0.0, str(number), 200))
     standing.set()
     log.stop()
 
     assert 0 < stream.getvalue().count("\n") <= 2 * MAX_WAITING_LINES
+
+
+def test_warnings_are_rationed() -> None:
+    """An upstream that is away fills no disk: ten warnings a second, then a count of those that were not written."""
+    stream, clock = io.StringIO(), FakeClock()
+    log = Log("info", "json", clock, stream)
+    logger = logging.getLogger("gateway.test")
+    for number in range(50):
+        logger.warning("away %d", number)
+        logger.info("fine %d", number)
+    clock.advance(1)
+    logger.warning("away still")
+    log.stop()
+
+    entries = [json.loads(line) for line in stream.getvalue().splitlines()]
+    warnings = [entry for entry in entries if entry["level"] == "warning"]
+    assert [entry["message"] for entry in warnings] == [
+        *(f"away {number}" for number in range(10)),
+        "away still",
+    ]
+    assert warnings[-1]["lines_not_logged"] == 40
+    assert len(entries) == 61

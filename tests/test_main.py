@@ -54,6 +54,7 @@ def run(
         "demo",
         "check",
         "count",
+        "usage",
         "keys",
         "keys new",
         "keys digest",
@@ -123,6 +124,30 @@ def test_the_demo_listens_where_the_environment_says(
     assert capsys.readouterr().err == (
         "GATEWAY_LISTEN: expected an address such as 127.0.0.1:4000\n"
     )
+
+
+def test_the_demo_needs_no_key_anywhere(capsys: Capture) -> None:
+    """Where others reach it the demo starts too, as in its image: nothing stands behind it but the echo."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "gateway", "demo", "--listen", "0.0.0.0:0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as demo:
+        try:
+            assert "The demo gateway runs" in (demo.stdout or io.StringIO()).read(25)
+        finally:
+            demo.terminate()
+
+
+def test_the_healthcheck_of_a_variable_needs_no_more(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A file in the middle of an edit, or the demo, which has none, makes no gateway look ill."""
+    monkeypatch.setenv("GATEWAY_ADMIN_LISTEN", f"unix:{tmp_path}/admin.sock")
+
+    assert main(["healthcheck", "-c", str(tmp_path / "missing.yaml")]) == 1
+    assert "no answer from unix:" in capsys.readouterr().err
 
 
 def test_every_problem_is_told(capsys: Capture, tmp_path: Path) -> None:
@@ -211,7 +236,7 @@ def test_check_live_asks_upstreams(capsys: Capture, tmp_path: Path, unused_tcp_p
     text = f"upstreams: [{{name: u, base_url: 'http://127.0.0.1:{unused_tcp_port}/v1'}}]"
     path = written(tmp_path, text)
 
-    assert main(["check", str(path), "--live"]) == 1
+    assert main(["check", str(path), "--live"]) == 2
     assert capsys.readouterr().out.splitlines() == [
         f"{path}: fine",
         "u: cannot be reached: Connection refused",
@@ -369,3 +394,21 @@ def test_requests_are_counted(tmp_path: Path) -> None:
     assert told.stderr == b"request 2: not a JSON object\n"
     assert told.returncode == 1
     assert run("count", "no-such-file").returncode == 2
+
+
+def test_usage_sums_up(tmp_path: Path) -> None:
+    """`usage` reads a log with its older files; what cannot be done is told on one line."""
+    log = tmp_path / "usage.jsonl"
+    call = {"time": "2027-01-15T08:00:00Z", "user": "alice", "model": "m", "cost_usd": 0.1}
+    log.write_text(json.dumps(call) + "\n")
+    (tmp_path / "usage.jsonl.1").write_text(json.dumps({**call, "cost_usd": 0.2}) + "\ntorn")
+
+    done = run("usage", str(log), "--by", "user", "--csv")
+
+    assert done.stdout.splitlines()[1] == b"alice,2,0,0,0,0,0,0,0.3"
+    assert done.stderr == b"warning: 1 lines are none of a usage log\n"
+    assert run("usage", str(log)).stdout.startswith(b"user   model  calls")
+    assert run("usage", str(tmp_path / "none")).returncode == 2
+    wrong = run("usage", str(log), "--by", "users")
+    assert wrong.returncode == 2
+    assert wrong.stderr.startswith(b"--by: users: expected some of user, group")

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from gateway.routing import ModelRoute, Router, UpstreamRoute
+from gateway.routing import MAX_SETTLED, ModelRoute, Router, UpstreamRoute
 from gateway.types import Target
 from tests.support.clock import FakeClock
 
@@ -34,6 +34,27 @@ def test_a_sole_upstream_takes_everything() -> None:
 
     assert sole.targets("anything/at:all") == (target("only", "anything/at:all"),)
     assert sole.targets(None) == (target("only"),)
+
+
+def test_names_that_clients_make_up_are_forgotten_again() -> None:
+    """What is remembered of a sole upstream's models is right, however many names come, and does not grow with them."""
+    sole = router(upstreams=(UpstreamRoute(name="only"),))
+
+    for number in range(2 * MAX_SETTLED):
+        assert sole.targets(f"m{number}") == (target("only", f"m{number}"),)
+        assert sole.targets(f"m{number}") == (target("only", f"m{number}"),)
+    assert len(sole._settled) <= MAX_SETTLED
+
+
+def test_lists_that_change_are_seen() -> None:
+    """A model that one upstream lists is looked up anew at each call: the other may list it by then."""
+    lists = {"a": {"m1"}, "b": set[str]()}
+    both = router(listed=lists)
+    assert both.targets("m1") == (target("a", "m1"),)
+
+    lists["b"].add("m1")
+
+    assert both.targets("m1") == (target("a", "m1"), target("b", "m1"))
 
 
 def test_globs_of_a_sole_upstream_count() -> None:
@@ -111,7 +132,7 @@ def test_a_failing_target_cools_down_and_comes_back() -> None:
 
     assert routes.targets("m") == (second, first)
     assert routes.targets("other")[0] == target("a", "other")
-    assert routes.up() == {("a", "m"): 0.0}
+    assert routes.up() == {("a", ""): 1, ("b", ""): 1, ("a", "m"): 0}
     clock.advance(15)
     assert routes.targets("m") == (first, second)
 
@@ -124,7 +145,22 @@ def test_an_answer_clears_failures() -> None:
         routes.failed(only)
         routes.answered(only)
 
-    assert routes.up() == {}
+    assert routes.up() == {("a", ""): 1}
+
+
+def test_the_health_of_what_is_configured_is_shown_from_the_start() -> None:
+    """Each upstream and each model's targets have their series before anything failed; a glob has no name there."""
+    routes = Router(
+        models=(
+            ModelRoute(name="fast", targets=(target("a", "x"), target("b"))),
+            ModelRoute(name="gpt-*", targets=(target("a"),)),
+        ),
+        upstreams=(UpstreamRoute(name="a"), UpstreamRoute(name="b")),
+        clock=FakeClock(),
+        listed=lambda *_: None,
+    )
+
+    assert routes.up() == {("a", ""): 1, ("b", ""): 1, ("a", "x"): 1, ("b", "fast"): 1}
 
 
 def test_remembered_failures_are_bounded() -> None:
@@ -133,4 +169,4 @@ def test_remembered_failures_are_bounded() -> None:
     for number in range(10_050):
         routes.failed(target("a", f"m{number}"))
 
-    assert len(routes.up()) == 10_000
+    assert len(routes.up()) == 10_000 + 1

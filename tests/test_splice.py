@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.splice import remove_elements, replace_member
+from gateway.splice import insert_member, member, remove_elements, replace_member
 
 
 @pytest.mark.parametrize(
@@ -130,3 +130,25 @@ def test_removed_elements_change_nothing_else(
     assert all(byte in rest for byte in spliced)
     if not indices & set(range(len(messages))):
         assert spliced == text.encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "inserted"),
+    [
+        (b"{}", b'{"n":1}'),
+        (b" { \n}", b' {"n":1 \n}'),
+        (b'{"a":2}', b'{"n":1,"a":2}'),
+        (b' { "a" : {} } ', b' {"n":1, "a" : {} } '),
+    ],
+)
+def test_a_member_is_inserted_before_all_others(body: bytes, inserted: bytes) -> None:
+    """What stands in the object stays as it is; a comma divides it where something does."""
+    assert insert_member(body, b'"n":1') == inserted
+
+
+def test_a_member_is_read_as_it_stands() -> None:
+    """The outermost member's text is given, None where there is none."""
+    body = b'{"a":{"model":1},"model": "x"}'
+
+    assert member(body, "model") == b'"x"'
+    assert member(body, "messages") is None

@@ -17,7 +17,7 @@ Body = Literal["none", "json", "stream"]
 Kind = Literal["chat", "completions", "embeddings", "responses"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Endpoint:
     """One path of OpenAI's API, or the family of all others."""
 

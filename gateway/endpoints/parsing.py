@@ -79,12 +79,14 @@ def _kind(value: object) -> str:
 
 
 def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+    return value if type(value) is int and value > 0 else None
 
 
 def _choices(payload: Mapping[str, object]) -> int:
     """Return how many answers are written: `n` or `best_of`, to each of a completion's prompts."""
-    each = max(_count(payload.get("n")) or 1, _count(payload.get("best_of")) or 1)
+    each = 1
+    if "n" in payload or "best_of" in payload:
+        each = max(_count(payload.get("n")) or 1, _count(payload.get("best_of")) or 1)
     prompt = payload.get("prompt")
     several = isinstance(prompt, list) and prompt and not isinstance(prompt[0], int)
     return each * len(prompt) if several and isinstance(prompt, list) else each
@@ -92,8 +94,7 @@ def _choices(payload: Mapping[str, object]) -> int:
 
 def _max_output_tokens(payload: Mapping[str, object]) -> int | None:
     for name in ("max_completion_tokens", "max_output_tokens", "max_tokens"):
-        limit = _count(payload.get(name))
-        if limit is not None:
+        if name in payload and (limit := _count(payload[name])) is not None:
             return limit
     return None
 

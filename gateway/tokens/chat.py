@@ -15,6 +15,8 @@ from gateway.tokens.values import Object, as_list, as_object, as_text, compact, 
 
 _SYSTEM_ROLES = ("system", "developer")
 _ROLES = frozenset(("system", "user", "assistant"))
+# Parameters that put more into a prompt than its messages.
+_DEFINING = frozenset(("tools", "functions", "response_format"))
 _PARALLEL = "multi_tool_use.parallel"
 # What opens a call beside the message and the role: its recipient and the form of its arguments.
 _CALL = 5
@@ -28,13 +30,18 @@ def render_chat(payload: Object, family: Family) -> Prompt:
     if family.bare:
         prompt.texts += [_content(message, family, prompt) for message in messages]
         return prompt
-    tools = prompt.tools = tools_block(payload, family, prompt)
     prompt.messages = len(messages)
-    block = joined((tools, format_block(payload, prompt)))
-    layout = _Layout(family, prompt, block, format_name(payload))
+    tools = block = ""
+    name = None
+    if not payload.keys().isdisjoint(_DEFINING):
+        tools = prompt.tools = tools_block(payload, family, prompt)
+        block = joined((tools, format_block(payload, prompt)))
+        name = format_name(payload)
+    layout = _Layout(family, prompt, block, name)
     layout.reply(with_tools=bool(tools))
     for message in messages:
-        layout.message(message)
+        if not layout.short_cut(message):
+            layout.message(message)
     layout.close()
     return prompt
 
@@ -61,13 +68,31 @@ class _Layout:
         if family.format_primes_reply and not with_tools:
             self._add_format_name()
 
+    def short_cut(self, message: Object) -> bool:
+        """Lay out a message that is a text and nothing else, as most are; tell whether it was one."""
+        content = message.get("content")
+        if len(message) != 2 or type(content) is not str:
+            return False
+        tokens = self.family.message + 1
+        role = message.get("role")
+        if role == "assistant" and self.format_name is None:
+            tokens += self.family.channel
+        elif role != "user":
+            return False
+        if self.results is not None:
+            self._end_results()
+        self.prompt.tokens += tokens
+        self.prompt.texts.append(content)
+        return True
+
     def message(self, message: Object) -> None:
         """Lay out one message."""
         role = message.get("role")
         if role == "tool":
             self._result(message)
             return
-        self._end_results()
+        if self.results is not None:
+            self._end_results()
         if role in _SYSTEM_ROLES and self.block:
             text = self.family.heading + _content(message, self.family, self.prompt)
             self._plain(message, joined((text, self.block)))
@@ -87,7 +112,9 @@ class _Layout:
             self.prompt.add(self.family.message + 1, self.block)
 
     def _plain(self, message: Object, content: str) -> None:
-        role, name = as_text(message.get("role")), as_text(message.get("name"))
+        role, name = as_text(message.get("role")), ""
+        if "name" in message:
+            name = as_text(message["name"])
         role = "system" if role == "developer" else role
         if role in _ROLES and not name:
             self.prompt.add(self.family.message + 1, content)
@@ -98,8 +125,11 @@ class _Layout:
         self.prompt.add(self.family.message, role, content)
 
     def _assistant(self, message: Object) -> None:
-        calls = [as_object(call) for call in as_list(message.get("tool_calls"))]
-        legacy = as_object(message.get("function_call"))
+        calls: list[Object] = []
+        legacy: Object = {}
+        if len(message) > 2 or "content" not in message:
+            calls = [as_object(call) for call in as_list(message.get("tool_calls"))]
+            legacy = as_object(message.get("function_call"))
         content = _content(message, self.family, self.prompt)
         if content or not calls:
             self.prompt.add(self.family.channel)

@@ -5,8 +5,6 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, TypeVar
 
-from cachetools import LRUCache
-
 from gateway.tokens.calibration import Calibration, Features
 from gateway.tokens.encodings import DEFAULT, PATTERNS, load
 from gateway.tokens.families import UNKNOWN, Family, family_of
@@ -29,7 +27,9 @@ MEMO_BYTES = 16 * 1024 * 1024
 REMEMBERED_MODELS = 1024
 
 # What an object or an array costs to lay out, in characters of text that take as long to count.
-_CONTAINER_CHARACTERS = 32
+_CONTAINER_CHARACTERS = 16
+# Texts shorter than this are not looked up before it is known whether counting is for the loop.
+_LONG_CHARACTERS = 64
 
 
 class Offload(Protocol):
@@ -39,7 +39,7 @@ class Offload(Protocol):
         """Return what `function` returns, awaited."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Count:
     """How many tokens a request has, and how far that can be trusted."""
 
@@ -71,12 +71,12 @@ class TokenCounter:
         self._encoders = load({DEFAULT, *encodings})
         self._offload = offload
         self._memo = Memo(memo_bytes)
-        self._hows: LRUCache[str, _How] = LRUCache(REMEMBERED_MODELS)
+        self._hows: dict[str, _How] = {}
 
     async def count(self, kind: Kind, payload: Object, model: str) -> Count:
         """Count a request, a large one in a thread; whatever its payload holds, it never raises."""
         how = self._how(model)
-        if _is_large(payload):
+        if self._is_large(payload, how.encoding):
             count = await self._offload(lambda: self._count(kind, payload, how))
         else:
             count = self._count(kind, payload, how)
@@ -129,6 +129,8 @@ class TokenCounter:
     def _how(self, model: str) -> "_How":
         how = self._hows.get(model)
         if how is None:
+            if len(self._hows) >= REMEMBERED_MODELS:
+                self._hows.clear()
             how = self._hows[model] = self._find_how(model)
         return how
 
@@ -146,6 +148,7 @@ class TokenCounter:
 
     def _count(self, kind: Kind, payload: Object, how: "_How") -> Count:
         prompt = _laid_out(kind, payload, how.family)
+        count, encode = self._memo.count, self._encoders[how.encoding].count
         total = longest = 0
         exact, bounded, left = prompt.exact, False, MAX_COUNTED_CHARACTERS
         for text in prompt.texts:
@@ -153,7 +156,7 @@ class TokenCounter:
             if left < 0:
                 bounded, tokens = True, _utf8_bytes(text)
             else:
-                tokens, clean = self._tokens(text, how.encoding)
+                tokens, clean = count(how.encoding, text, encode)
                 exact = exact and clean
             total += tokens
             longest = max(longest, tokens)
@@ -183,6 +186,29 @@ class TokenCounter:
             return count
         tokens, margin = prediction
         return replace(count, tokens=tokens, longest=tokens, margin=margin, certainty="estimate")
+
+    def _is_large(self, payload: Object, encoding: str) -> bool:
+        """Tell whether counting would hold up the loop; looks no further than it has to.
+
+        Long texts that were counted before take as long as short ones.
+        """
+        knows = self._memo.knows
+        left = INLINE_CHARACTERS
+        rest: list[object] = [payload]
+        for value in rest:
+            if isinstance(value, str):
+                size = len(value)
+                if size < _LONG_CHARACTERS or not knows(encoding, value):
+                    left -= size
+            elif isinstance(value, dict):
+                left -= _CONTAINER_CHARACTERS * len(value)
+                rest.extend(value.values())
+            elif isinstance(value, list):
+                left -= _CONTAINER_CHARACTERS * len(value)
+                rest.extend(value)
+            if left < 0:
+                return True
+        return False
 
     def _tokens(self, text: str, encoding: str) -> tuple[int, bool]:
         return self._memo.count(encoding, text, self._encoders[encoding].count)
@@ -224,24 +250,6 @@ def _all_texts(payload: Object) -> list[str]:
         elif isinstance(value, list):
             rest.extend(value)
     return texts
-
-
-def _is_large(payload: Object) -> bool:
-    """Tell whether counting would hold up the loop; looks no further than it has to."""
-    left = INLINE_CHARACTERS
-    rest: list[object] = [payload]
-    for value in rest:
-        if isinstance(value, str):
-            left -= len(value)
-        elif isinstance(value, dict):
-            left -= _CONTAINER_CHARACTERS * len(value)
-            rest.extend(value.values())
-        elif isinstance(value, list):
-            left -= _CONTAINER_CHARACTERS * len(value)
-            rest.extend(value)
-        if left < 0:
-            return True
-    return False
 
 
 def _utf8_bytes(text: str) -> int:

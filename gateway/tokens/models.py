@@ -12,8 +12,6 @@ from fnmatch import fnmatchcase
 from importlib import resources
 from typing import Literal
 
-from cachetools import LRUCache
-
 from gateway.tokens.families import Family, base_name, family_of
 from gateway.tokens.values import Object, as_object
 
@@ -94,13 +92,17 @@ class ModelTable:
         self._overrides = tuple(overrides)
         data = resources.files("gateway.tokens").joinpath("data", "models.json").read_bytes()
         self._entries: Mapping[str, object] = json.loads(data)
-        self._remembered: LRUCache[str, ModelInfo | None] = LRUCache(_REMEMBERED)
+        self._remembered: dict[str, ModelInfo | None] = {}
 
     def lookup(self, name: str) -> ModelInfo | None:
         """Return what is known of a model, None where neither table nor configuration names it."""
-        if name not in self._remembered:
-            self._remembered[name] = self._find(name)
-        return self._remembered[name]
+        try:
+            return self._remembered[name]
+        except KeyError:
+            if len(self._remembered) >= _REMEMBERED:
+                self._remembered.clear()
+            found = self._remembered[name] = self._find(name)
+            return found
 
     def _find(self, name: str) -> ModelInfo | None:
         override = next((o for o in self._overrides if fnmatchcase(name, o.pattern)), None)

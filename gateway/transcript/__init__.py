@@ -4,7 +4,6 @@ Bytes are gathered and looked at some 8 KiB at a time, the last of them after th
 raised, and at most about 200 KiB are held: for an ordinary stream 5 KiB on average.
 """
 
-from collections.abc import Mapping
 from typing import Self
 
 from gateway.inflate import Inflater
@@ -70,13 +69,20 @@ class Transcript:
     def of(cls, call: Call, headers: Headers) -> Self:
         """Return a transcript for the reply to `call` whose head has the fields `headers`."""
         options = call.payload.get("stream_options")
+        content_type = content_encoding = b""
+        for name, value in headers:
+            # Most names are told apart by their length.
+            if len(name) == 12 and not content_type and name.lower() == b"content-type":
+                content_type = value
+            elif len(name) == 16 and not content_encoding and name.lower() == b"content-encoding":
+                content_encoding = value
         return cls(
-            content_type=_value(headers, b"content-type"),
-            content_encoding=_value(headers, b"content-encoding"),
+            content_type=content_type,
+            content_encoding=content_encoding,
             stream=call.stream,
             choices=call.n,
             usage_expected=call.endpoint == "/v1/responses"
-            or (isinstance(options, Mapping) and options.get("include_usage") is True),
+            or (isinstance(options, dict) and options.get("include_usage") is True),
         )
 
     def feed(self, data: bytes) -> None:
@@ -148,11 +154,3 @@ class Transcript:
             self._look()
             self._body.end()
         return self._body
-
-
-def _value(headers: Headers, wanted: bytes) -> bytes:
-    """Return the first value of a field, empty where it is absent."""
-    for name, value in headers:
-        if len(name) == len(wanted) and name.lower() == wanted:
-            return value
-    return b""

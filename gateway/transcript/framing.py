@@ -80,7 +80,7 @@ class Document:
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
-        self._held = bytearray()
+        self._held = b""
         self._long: Skim | None = None
         # The document is known to be whole: of one that is too long to hold it is not known.
         self.whole = False
@@ -93,15 +93,15 @@ class Document:
         self._held += data
         if len(self._held) > HELD_BYTES:
             self._long = Skim()
-            self._long.feed(bytes(self._held))
-            self._held.clear()
+            self._long.feed(self._held)
+            self._held = b""
 
     def end(self) -> None:
         """Read what came."""
         if self._long is not None:
             self._reading.read(self._long.document())
         else:
-            self.whole = self._reading.read(bytes(self._held))
+            self.whole = self._reading.read(self._held)
 
 
 class EventStream:
@@ -209,11 +209,14 @@ class EventStream:
     def _read_at_once(self, events: bytes) -> bool:
         """Read events that are a line of data each, as nearly all are; return whether they were."""
         plain = events.removesuffix(b"\n\ndata: [DONE]")
-        if len(events) > HELD_BYTES or not plain.startswith(b"data:"):
+        if len(events) > HELD_BYTES:
             return False
-        array = b"[%b]" % plain[5:].replace(b"\n\ndata:", b",")
-        # A line end that is left would pass as a blank of JSON, and divides fields of an event.
-        if b"\n" in array or not self._reading.read_all(array):
+        lines = plain.split(b"\n")
+        texts = [line[5:] for line in lines[::2] if line.startswith(b"data:")]
+        # Each a line of data, with an empty one behind it.
+        if any(lines[1::2]) or len(texts) * 2 != len(lines) + 1:
+            return False
+        if not self._reading.read_all(b"[%b]" % b",".join(texts)):
             return False
         self.done = self.done or len(plain) < len(events)
         self._read_bytes += len(events) + 2

@@ -6,7 +6,7 @@ Nothing is refused: what has not the expected form says nothing.
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal
 
 import msgspec
 
@@ -73,6 +73,34 @@ class Reply(msgspec.Struct, gc=False):
     code: object = None
 
 
+class _PlainDelta(msgspec.Struct, gc=False):
+    content: str
+    refusal: None = None
+    reasoning_content: None = None
+    reasoning: None = None
+    tool_calls: None = None
+    function_call: None = None
+
+
+class _PlainChoice(msgspec.Struct, gc=False):
+    delta: _PlainDelta
+    index: Literal[0] = 0
+    message: None = None
+    text: None = None
+    finish_reason: None = None
+
+
+class _PlainReply(msgspec.Struct, gc=False):
+    """What nearly every event of a chat is: the next words of its only answer."""
+
+    object: Literal["chat.completion.chunk"]
+    choices: tuple[_PlainChoice]
+    usage: None = None
+    response: None = None
+    x_groq: None = None
+    error: None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplyError:
     """What an upstream calls its error, each cut to 64 characters."""
@@ -83,6 +111,7 @@ class ReplyError:
 
 _decode = msgspec.json.Decoder(Reply).decode
 _decode_array = msgspec.json.Decoder(list[Reply]).decode
+_decode_words = msgspec.json.Decoder(list[_PlainReply]).decode
 # What is read of a reply of which the rest has an unknown form.
 _PLAIN_MEMBERS = ("type", "object", "delta", "usage", "error", "code")
 
@@ -102,6 +131,15 @@ def parse_array(text: bytes) -> list[Reply] | None:
         return _decode_array(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def words_of(text: bytes) -> str | None:
+    """Return what the members of a JSON array say together, None where one of them tells of more than words."""
+    try:
+        replies = _decode_words(text)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return "".join([reply.choices[0].delta.content for reply in replies])
 
 
 def _parse_leniently(text: bytes) -> Reply | None:
@@ -127,7 +165,8 @@ def usage_of(raw: object) -> Usage | None:
     """
     if not isinstance(raw, dict):
         return None
-    get = cast("Mapping[str, object]", raw).get
+    usage: Mapping[str, object] = raw
+    get = usage.get
     inputs = _count(get("prompt_tokens") or get("input_tokens"))
     outputs = _count(get("completion_tokens") or get("output_tokens"))
     total = _count(get("total_tokens"))
@@ -143,15 +182,17 @@ def usage_of(raw: object) -> Usage | None:
     of_output = _details(get("completion_tokens_details") or get("output_tokens_details"))
     # DeepSeek and Moonshot have names of their own for what came from their caches.
     cached = of_input("cached_tokens") or get("prompt_cache_hit_tokens") or get("cached_tokens")
-    cached_inputs = min(inputs, _count(cached))
-    reasoning = min(outputs, _count(of_output("reasoning_tokens")))
+    cached_inputs = min(inputs, _count(cached)) if cached else 0
+    reasoned = of_output("reasoning_tokens")
+    reasoning = min(outputs, _count(reasoned)) if reasoned else 0
+    heard, spoken = of_input("audio_tokens"), of_output("audio_tokens")
     return Usage(
         input_tokens=inputs,
         cached_input_tokens=cached_inputs,
-        audio_input_tokens=min(inputs - cached_inputs, _count(of_input("audio_tokens"))),
+        audio_input_tokens=min(inputs - cached_inputs, _count(heard)) if heard else 0,
         output_tokens=outputs,
         reasoning_tokens=reasoning,
-        audio_output_tokens=min(outputs - reasoning, _count(of_output("audio_tokens"))),
+        audio_output_tokens=min(outputs - reasoning, _count(spoken)) if spoken else 0,
     )
 
 
@@ -163,7 +204,8 @@ def _count(value: object) -> int:
 
 
 def _details(raw: object) -> Callable[[str], object]:
-    return cast("Mapping[str, object]", raw if isinstance(raw, dict) else _NOTHING).get
+    details: Mapping[str, object] = raw if isinstance(raw, dict) else _NOTHING
+    return details.get
 
 
 def error_of(reply: Reply, kind: object) -> ReplyError | None:

@@ -22,6 +22,7 @@ _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: ([\t\x20-\x7e\x80
 _PROTOCOL = b"HTTP/1."
 # The fields that say how the message is framed and what becomes of its connection.
 _FRAMING_FIELDS = frozenset({b"connection", b"content-length", b"keep-alive", b"transfer-encoding"})
+_FRAMING_LENGTHS = frozenset(map(len, _FRAMING_FIELDS))
 _KEEP_ALIVE_TIMEOUT = re.compile(rb"(?:^|[,;\s])timeout=([0-9]{1,9})")
 
 
@@ -62,6 +63,8 @@ class ReplyParser:
 
         Raises UpstreamProtocolError.
         """
+        if self._chunked and not self.complete:
+            return self._feed_chunks(data)
         if not self.head_done:
             data = self._feed_head(data)
         if not data:
@@ -115,12 +118,11 @@ class ReplyParser:
             raise UpstreamProtocolError("its status line is not HTTP/1's")
         minor, status, reason = line.groups()
         self.status = int(status)
-        self._head = b""
         if self.status < 200:
             self._skip_interim()
             return
         self.reason = reason or b""
-        self.headers = tuple(self._fields)
+        self.headers = self._stripped()
         framing = self._framing()
         http10 = minor == b"0"
         self._judge_length(framing, http10=http10)
@@ -133,15 +135,24 @@ class ReplyParser:
         self._interim += 1
         if self.status == 101 or self._interim > MAX_INTERIM_REPLIES:
             raise UpstreamProtocolError("an interim reply came that was not asked for")
+        self._head = b""
         self._fields.clear()
         self._llhttp = httptools.HttpResponseParser(self)
+
+    def _stripped(self) -> Headers:
+        """Return the fields without the blanks that may follow a value, which llhttp leaves; forget the head."""
+        head, self._head = self._head, b""
+        fields, self._fields = self._fields, []
+        if b" \r\n" in head or b"\t\r\n" in head:
+            return tuple([(name, value.rstrip(b" \t")) for name, value in fields])
+        return tuple(fields)
 
     def _framing(self) -> dict[bytes, bytes]:
         """Return the fields that frame the message; two of a name are one list (RFC 9110, 5.3)."""
         framing: dict[bytes, bytes] = {}
         for name, value in self.headers:
-            lower = name.lower()
-            if lower in _FRAMING_FIELDS:
+            # Most names are told apart by their length.
+            if len(name) in _FRAMING_LENGTHS and (lower := name.lower()) in _FRAMING_FIELDS:
                 framing[lower] = b"%b,%b" % (framing[lower], value) if lower in framing else value
         return framing
 
@@ -164,7 +175,7 @@ class ReplyParser:
     def _judge_connection(self, framing: dict[bytes, bytes], *, http10: bool) -> None:
         """Decide whether the connection stays (RFC 9112, 9.3)."""
         self.keeps_alive = not http10 and (self._chunked or self.length_bytes is not None)
-        if b"connection" in framing:
+        if framing.get(b"connection", b"keep-alive") != b"keep-alive":
             options = framing[b"connection"].lower().split(b",")
             self.keeps_alive &= b"close" not in [option.strip() for option in options]
         if b"keep-alive" in framing:
@@ -181,18 +192,26 @@ class ReplyParser:
         return body
 
     def _feed_chunks(self, data: memoryview) -> bytes:
+        llhttp = self._llhttp
+        if llhttp is None:
+            raise UpstreamProtocolError("it cannot be read any more")
         try:
-            self._run(data)
-        except UpstreamProtocolError:
+            # Not by way of `_run`: this is done for each piece of a stream.
+            llhttp.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             # What follows the last chunk is no part of the reply, whatever it is.
             if not self.complete:
-                raise
+                raise UpstreamProtocolError(f"it cannot be read: {error}") from None
             self.surplus = True
-        body = b"".join(self._pieces)
-        self._pieces.clear()
-        self._unseen_bytes = 0 if body else self._unseen_bytes + len(data)
-        if self._unseen_bytes > MAX_UNSEEN_BYTES:
-            raise UpstreamProtocolError("its chunk extensions or its trailer are too long")
+        pieces = self._pieces
+        if pieces:
+            self._unseen_bytes = 0
+        else:
+            self._unseen_bytes += len(data)
+            if self._unseen_bytes > MAX_UNSEEN_BYTES:
+                raise UpstreamProtocolError("its chunk extensions or its trailer are too long")
+        body = b"".join(pieces)
+        pieces.clear()
         if self.complete:
             self._llhttp = None
             self.surplus = self.surplus or not _ends_a_message(data)
@@ -213,7 +232,7 @@ class ReplyParser:
     def on_header(self, name: bytes, value: bytes) -> None:
         """Note a field of the head; those of a trailer are dropped."""
         if not self.head_done:
-            self._fields.append((name, value.rstrip(b" \t")))
+            self._fields.append((name, value))
 
     def on_body(self, data: bytes) -> None:
         """Take a piece of a chunked body."""
@@ -245,28 +264,28 @@ def request_head(request: UpstreamRequest, host: bytes) -> bytes:
     Raises ValueError where a name, a value or the target would break out of its line.
     """
     target = request.target.encode("ascii")
-    line = b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (request.method.encode("ascii"), target, host)
-    fields = b"".join([b"%b: %b\r\n" % field for field in request.headers])
-    head = b"%b%b%b\r\n" % (line, fields, _framing(request))
-    ends = head.count(b"\r\n")
-    lines = len(request.headers) + 3 + _has_framing(request)
-    if not head.count(b"\r") == head.count(b"\n") == ends == lines or b"\0" in head:
+    lines = [
+        b"%b %b HTTP/1.1\r\nHost: %b" % (request.method.encode("ascii"), target, host),
+        *[b": ".join(field) for field in request.headers],
+    ]
+    if framing := _framing(request):
+        lines.append(framing)
+    head = b"\r\n".join(lines) + b"\r\n\r\n"
+    ends = len(lines) + 2
+    if not head.count(b"\r") == head.count(b"\n") == head.count(b"\r\n") == ends or b"\0" in head:
         raise ValueError("a header field, the method or the target holds a line end or a NUL")
     if b" " in target or b"\t" in target or not target:
         raise ValueError("the target is empty or holds a blank")
     return head
 
 
-def _has_framing(request: UpstreamRequest) -> bool:
-    """Return whether the request says how long its body is: where there is one, or one would be expected."""
-    body = request.body
-    return isinstance(body, Upload) or bool(body) or request.method in ("POST", "PUT", "PATCH")
-
-
 def _framing(request: UpstreamRequest) -> bytes:
+    """Return the field that says how long the body is, where there is one or one would be expected."""
     body = request.body
     if isinstance(body, Upload):
         if body.length_bytes is None:
-            return b"Transfer-Encoding: chunked\r\n"
-        return b"Content-Length: %d\r\n" % body.length_bytes
-    return b"Content-Length: %d\r\n" % len(body) if _has_framing(request) else b""
+            return b"Transfer-Encoding: chunked"
+        return b"Content-Length: %d" % body.length_bytes
+    if body or request.method in ("POST", "PUT", "PATCH"):
+        return b"Content-Length: %d" % len(body)
+    return b""

@@ -83,7 +83,8 @@ class Connection(asyncio.BufferedProtocol):
 
         Asked of the kernel: what lies there before a request is sent is no reply to it.
         """
-        return self.open and not self._poll.poll(0)
+        transport = self._transport
+        return transport is not None and not transport.is_closing() and not self._poll.poll(0)
 
     async def ask(self, request: UpstreamRequest, head: bytes, until: float) -> Reply:
         """Write a request and return its reply once the head is there, `until` at the latest (monotonic seconds).
@@ -95,13 +96,13 @@ class Connection(asyncio.BufferedProtocol):
             raise UpstreamCutError("the connection is closed")
         reply = self._reply = Reply(self, request.method)
         self._sent = self.answering = False
-        self.due_at(until)
+        self._deadline.due = until
         try:
             if isinstance(request.body, Upload):
                 await self._send_until_news(request.body, head, reply, until)
             elif len(request.body) < READ_BYTES:
-                self._write(head + request.body)
                 self._sent = True
+                self._write(head + request.body)
             else:
                 self._write(head)
                 self._write(request.body)
@@ -203,7 +204,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def due_in_idle_seconds(self) -> None:
         """Give the upstream its longest pause, from now."""
-        self._deadline.extend(self._idle_seconds)
+        self._deadline.due = self._deadlines.now() + self._idle_seconds
 
     def _expired(self) -> None:
         if self._reply is None:

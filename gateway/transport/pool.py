@@ -119,8 +119,10 @@ class Pool:
     def _grant(self, origin: Origin, *, fresh: bool) -> Connection | None:
         """Give the newest idle connection that is good, or a place for a new one; None where nothing is free."""
         while not fresh:
-            connection = next((c for c in reversed(self._idle) if c.origin == origin), None)
-            if connection is None:
+            for connection in reversed(self._idle):
+                if connection.origin == origin:
+                    break
+            else:
                 break
             del self._idle[connection]
             if connection.quiet:

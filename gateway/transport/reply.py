@@ -106,10 +106,14 @@ class Reply:
         parser = self._parser
         try:
             body = parser.feed(data)
-            if parser.head_done and not self.head_done:
+            if not self.head_done and parser.head_done:
                 self._take_head()
             if body:
-                self._hand_on(body)
+                if self._sink is not None:
+                    self._wire.due_in_idle_seconds()
+                    self._sink(body)
+                else:
+                    self._keep(body)
         except Exception as error:  # noqa: BLE001 - what the sink raises comes out of copy(), whatever it is
             self.fail(error)
             return
@@ -149,11 +153,8 @@ class Reply:
         self._wire.due_at(math.inf)
         self._wake()
 
-    def _hand_on(self, body: bytes) -> None:
-        if self._sink is not None:
-            self._wire.due_in_idle_seconds()
-            self._sink(body)
-            return
+    def _keep(self, body: bytes) -> None:
+        """Keep what came before it is wanted; nothing more is read."""
         self._early += body
         if not self._parser.complete:
             self._wire.pause_reading()

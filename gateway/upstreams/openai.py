@@ -29,6 +29,14 @@ class OpenAIUpstream:
     passthrough: bool
     # Set on every request, instead of the client's of the same name.
     headers: Headers = ()
+    # What is set on every request, the key with it; empty where the client's own goes up.
+    _own: Headers = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        own = self.headers
+        if self.api_key is not None:
+            own = (_bearer(self.api_key), *own)
+        object.__setattr__(self, "_own", own)
 
     def request(self, call: Call, target: Target, headers: Headers) -> UpstreamRequest:
         """Return what to send for `call`; `headers` are those of the client that may cross."""
@@ -44,10 +52,15 @@ class OpenAIUpstream:
         )
 
     def _own_headers(self, call: Call) -> Headers:
-        key = call.credential if self.passthrough else self.api_key
-        if key is None:
+        if not self.passthrough:
+            return self._own
+        if call.credential is None:
             return self.headers
-        return ((b"Authorization", b"Bearer " + key.encode("latin-1")), *self.headers)
+        return (_bearer(call.credential), *self.headers)
+
+
+def _bearer(key: str) -> tuple[bytes, bytes]:
+    return b"Authorization", b"Bearer " + key.encode("latin-1")
 
 
 def aliased(call: Call, target: Target, headers: Headers) -> tuple[bytes | Upload, Headers]:

@@ -2,12 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from gateway.demo_upstream import DemoUpstream
+from gateway.entries import Entry
 from tests.journey.conftest import KEY, Connect, Start
 from tests.support.gateway import HANG_SECONDS, KeptLog, RawClient, running
 from tests.support.raw_upstream import raw_upstream, say, whole
@@ -118,7 +118,7 @@ async def test_what_escapes_after_a_reply_is_not_told_on_top_of_it(
     """A failure behind a call's end cuts the connection: a second reply would answer the next request."""
 
     class BrokenLog(KeptLog):
-        def access(self, fields: Mapping[str, object]) -> None:
+        def access(self, call: Entry) -> None:
             raise RuntimeError("no more lines")
 
     client = await connect(await start(demo.url, log=BrokenLog()))
@@ -141,7 +141,7 @@ async def test_names_that_clients_make_up_become_no_series(start: Start, connect
         assert (await client.reply()).status == 502
     samples = gateway.app.metrics.upstream_up.collect().samples
 
-    assert {sample.labels["model"] for sample in samples} == {"echo", "other"}
+    assert {sample.labels["model"] for sample in samples} == {"", "echo", "other"}
 
     client.request("POST", "/v1/chat/completions", CHAT.replace(b"demo", b"m" * 513))
     reply = await client.reply()

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from gateway.app import App, CallLog
 from gateway.clock import Clock, SystemClock
 from gateway.config_loader import Loaded, load
+from gateway.entries import Entry
 
 # What a test waits for an event that must come: far above any promise, only to end a hang.
 HANG_SECONDS = 10.0
@@ -43,9 +44,9 @@ class KeptLog:
     def configure(self, level: str, style: str) -> None:
         """Do nothing: nothing is written."""
 
-    def access(self, fields: Mapping[str, object]) -> None:
+    def access(self, call: Entry) -> None:
         """Keep the line of a call that ended."""
-        self.lines.append(fields)
+        self.lines.append(call.fields())
 
 
 @contextlib.asynccontextmanager

@@ -1,0 +1,101 @@
+"""Promises 3, 4 and 31 over a whole run: canaries are looked for in every byte that was written anywhere."""
+
+import asyncio
+import gzip
+import io
+import json
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from gateway.clock import SystemClock
+from gateway.logs import Log
+from tests.journey.conftest import Connect, Start
+from tests.support.faults import HOST, asked, chat
+from tests.support.gateway import RawClient
+from tests.support.raw_upstream import STREAM_HEAD, chunked, raw_upstream, say, whole
+
+PROMPT = b"canary-prompt-5d1c"
+REPLY = b"canary-reply-77ab"
+CLIENT_KEY = "canary-client-key-e02f"
+UPSTREAM_KEY = "canary-upstream-key-41c9"
+WRONG_KEY = b"canary-wrong-key-9a3e"
+AUTH = f"""auth: {{keys: [{{user: alice, key: {CLIENT_KEY}}}]}}
+limits: [{{per: user, requests: 1000/min, tokens: 900000/min}}]"""
+KEY = b"Authorization: Bearer " + CLIENT_KEY.encode()
+BODY = b'{"model":"echo","messages":[{"role":"user","content":"' + PROMPT + b'"}]}'
+
+
+async def test_canaries_are_where_they_belong_and_nowhere_else(
+    start: Start, connect: Connect, tmp_path: Path
+) -> None:
+    """Through calls, errors, breaks and refusals prompts go up, replies come down, and keys stay where they are."""
+    stream = io.StringIO()
+    log = Log("debug", "json", SystemClock(), stream)
+    leak = UPSTREAM_KEY.encode()
+    sayings = [
+        say(whole(b'{"choices":[],"x":"' + REPLY + b'"}')),
+        say(STREAM_HEAD, chunked(b"data: " + REPLY + b"\n\n", b"data: [DONE]\n\n")),
+        say(STREAM_HEAD, chunked(b"data: " + REPLY + b"\n\n", end=False), then="cut"),
+        say(whole(REPLY, status=b"500 Oops")),
+        say(whole(leak, status=b"400 Bad")),
+        say(whole(gzip.compress(leak), b"Content-Encoding: gzip", status=b"400 Bad")),
+        say(whole(b"{}", b"X-Echo: " + leak)),
+        say(b"HTTP/1.1 nonsense " + leak + REPLY + b"\r\n\r\n"),
+        say(whole(b"wrong: " + leak, status=b"401 No")),
+    ]
+    said = b""
+    async with raw_upstream(*sayings) as upstream:
+        gateway = await start(
+            upstream.url, AUTH, upstream=", retries: 0", key=UPSTREAM_KEY, log=log
+        )
+        for _ in sayings:
+            reply = await asked(await connect(gateway), chat(KEY, body=BODY))
+            said += repr(reply).encode()
+        refused = [
+            chat(b"api-key: " + WRONG_KEY, body=BODY),
+            chat(KEY, b"api-key: " + WRONG_KEY, body=BODY),
+            chat(KEY, body=BODY[:-1]),
+            chat(KEY, body=BODY.replace(b"messages", PROMPT)),
+            b"GET /v1/models HTTP/1.1\r\n" + HOST + KEY + b"\r\nbad " + PROMPT + b"\r\n\r\n",
+            chat(KEY, body=BODY).replace(b"Content-Length: ", b"Content-Length: +"),
+        ]
+        for raw in refused:
+            said += repr(await asked(await connect(gateway), raw)).encode()
+        sent = b"".join(bytes(seen.received) for seen in upstream.connections)
+        metrics = await _metrics(gateway.app.admin_url)
+    log.stop()
+    written = stream.getvalue().encode() + metrics
+    files = _files(tmp_path, gateway.path)
+
+    # Positive controls: the run was one.
+    assert REPLY in said
+    assert PROMPT in sent
+    assert leak in sent
+    assert b'"user": "alice"' in written
+    # Replies hold no key, and no refusal repeats a prompt; the upstream sees no client's key.
+    for key in (CLIENT_KEY.encode(), UPSTREAM_KEY.encode(), WRONG_KEY):
+        assert key not in said
+    assert PROMPT not in said
+    assert CLIENT_KEY.encode() not in sent
+    assert WRONG_KEY not in sent
+    # Logs, metrics and files hold nothing of all this.
+    for canary in (PROMPT, REPLY, CLIENT_KEY.encode(), UPSTREAM_KEY.encode(), WRONG_KEY):
+        assert canary not in written
+        assert canary not in files
+    assert all(json.loads(line) for line in stream.getvalue().splitlines())
+
+
+def _files(folder: Path, but: Path) -> bytes:
+    return b"".join(
+        path.read_bytes() for path in folder.rglob("*") if path.is_file() and path != but
+    )
+
+
+async def _metrics(url: str) -> bytes:
+    admin = urlsplit(url)
+    reader, writer = await asyncio.open_connection(admin.hostname, admin.port)
+    client = RawClient(reader, writer)
+    reply = await asked(client, b"GET /metrics HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n")
+    await client.aclose()
+    assert b"gateway_requests_total" in reply.body
+    return reply.body
