@@ -97,12 +97,13 @@ ARROWS = {
     "recordings routing prices sharing stores tasks tokens tracing transport upstream_tokens upstreams validation",
     "lifecycle": "",
     "binding": "config",
-    "app": "admin binding catalog compose config demo_upstream door downstream entries ledger lifecycle logs metering "
+    "app": "admin binding catalog compose config door downstream entries ledger lifecycle logs metering "
     "metrics replies server tasks",
     # A small real upstream, and the command line.
     "demo_upstream": "",
+    "demo": "app config demo_upstream lifecycle logs",
     "probes": "config",
-    "__main__": "app auth config demo_upstream logs probes tokens usage_report",
+    "__main__": "app auth config demo logs probes tokens usage_report",
 }
 
 # Third-party package -> the modules or parts that are its home.
@@ -117,7 +118,7 @@ HOMES = {
     "prometheus_client": "admin metrics",
     "requests": "tracing.otel",
     "tiktoken": "tokens",
-    "uvloop": "app demo_upstream",
+    "uvloop": "app demo demo_upstream",
     "yaml": "config_loader",
     "yarl": "transport.aiohttp_client",
 }
