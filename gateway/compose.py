@@ -3,6 +3,7 @@
 import asyncio
 import operator
 import ssl
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -78,7 +79,10 @@ class Composer:
         self._tracers: dict[str, Tracer] = {}
         meter.metrics.store_up.read = lambda: {(): float(self.store.up)}
         meter.metrics.store_errors.read = lambda: {
-            (operation,): count for operation, count in self.store.errors.items()
+            (operation,): count
+            for operation, count in (
+                Counter(self.store.errors) + Counter(self._caches.errors)
+            ).items()
         }
         meter.metrics.cache_evictions.read = lambda: {(): self._caches.memory.evictions}
         meter.metrics.cache_bytes.read = lambda: {(): self._caches.memory.size_bytes}

@@ -1,6 +1,7 @@
 """Where replies are kept, by the configuration: in memory, beside the limits in Redis, or in a Redis of their own."""
 
 import asyncio
+from collections.abc import Mapping
 
 from gateway import config as c
 from gateway.clock import Clock
@@ -22,6 +23,11 @@ class Caches:
         self._tasks = tasks
         # A Redis for replies alone: how it was configured, and what keeps it connected.
         self._own: tuple[c.Store, FailoverStore, asyncio.Task[None]] | None = None
+
+    @property
+    def errors(self) -> Mapping[str, int]:
+        """Failures of a Redis for replies alone, by operation."""
+        return {} if self._own is None else self._own[1].errors
 
     def open(self, cache: c.Cache | None, store: c.Store) -> Values | None:
         """Return where replies are kept under `cache`; None: nowhere. Raises StartError."""

@@ -85,8 +85,9 @@ class Sharing:
         return call if call is not None and call.flight.joinable else None
 
     async def _replay(self, hit: Hit, down: Downstream, record: Record, admit: Admit) -> None:
-        entry = hit.entry
+        entry, began = hit.entry, self.clock.monotonic()
         async with admit(True) as admission:  # 429
+            self._queued(record, began)
             record.cache = "hit"
             record.saved, record.saved_nanodollars = entry.usage, entry.cost_nanodollars
             _tell(record, admission, b"hit; ttl=%d" % hit.ttl_seconds)
@@ -103,7 +104,9 @@ class Sharing:
             record.waited_seconds += self.clock.monotonic() - began
             if not admitted:
                 return False
+            began = self.clock.monotonic()
             async with admit(True) as admission:  # 429
+                self._queued(record, began)
                 if reader.lost:
                     return False
                 record.cache = "collapsed"
@@ -147,9 +150,10 @@ class Sharing:
     async def _fly(self, call: Call, wanted: Wanted, admit: Admit, ask: Ask) -> None:
         """Run a shared call: whatever happens is told to those who read."""
         flight, record = call.flight, call.record
-        keep = False
+        keep, began = False, self.clock.monotonic()
         try:
             async with admit(False) as admission:  # 429, to the opener alone
+                self._queued(record, began)
                 call.admitted.set_result(True)
                 keep = await ask(admission, flight)
         except Exception as error:  # noqa: BLE001 - raised again in the calls of those who read
@@ -206,6 +210,10 @@ class Sharing:
             await reader.read(down, present)
         finally:
             record.waited_seconds += self.clock.monotonic() - began
+
+    def _queued(self, record: Record, began: float) -> None:
+        record.queued_seconds = self.clock.monotonic() - began
+        record.waited_seconds += record.queued_seconds
 
     def _present(self, record: Record, call: Call | None = None) -> Present:
         """Return what makes the head for a client that shares another's reply: nothing that was the other's."""

@@ -1,12 +1,14 @@
 """Equal calls: answered by an earlier reply, or by one in flight."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from tests.journey.conftest import Connect, Start
+from tests.support.bad_redis import bad_redis
 from tests.support.clock import FakeClock
-from tests.support.gateway import HANG_SECONDS, RawClient, RawReply, RunningGateway
+from tests.support.gateway import HANG_SECONDS, KeptLog, RawClient, RawReply, RunningGateway
 from tests.support.raw_upstream import (
     STREAM_HEAD,
     Say,
@@ -15,6 +17,7 @@ from tests.support.raw_upstream import (
     say,
     whole,
 )
+from tests.support.redis_server import find_binary, running_redis
 
 CACHE = "cache: {}\n"
 CHAT = "/v1/chat/completions"
@@ -54,13 +57,6 @@ async def ask(
 def outcomes(gateway: RunningGateway) -> dict[str, float]:
     values = gateway.app.metrics.cache_requests.values
     return {outcome: count for (outcome,), count in values.items()}
-
-
-async def all_joined(gateway: RunningGateway, clients: int) -> None:
-    """Return when so many calls are in flight and have looked for one another."""
-    async with asyncio.timeout(HANG_SECONDS):
-        while gateway.app.calls_in_flight < clients:  # noqa: ASYNC110 - it has no event
-            await asyncio.sleep(0.001)
 
 
 async def test_an_equal_call_is_answered_by_the_first_reply(start: Start, connect: Connect) -> None:
@@ -214,3 +210,127 @@ async def test_two_users_do_not_share(start: Start, connect: Connect) -> None:
 
     assert said == ["gateway; fwd=miss", "gateway; fwd=miss", "gateway; hit; ttl=3599"]
     assert together == ["gateway; fwd=miss", "gateway; hit; ttl=3599"]
+
+
+async def all_kept(gateway: RunningGateway) -> None:
+    """Return when nothing but the connection to a Redis goes on beside the calls."""
+    async with asyncio.timeout(HANG_SECONDS):
+        while len(gateway.app._tasks) > 1:  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(0.001)
+
+
+async def connected(gateway: RunningGateway) -> None:
+    """Return when the Redis for replies answers."""
+    own = gateway.app._composer._caches._own
+    assert own is not None
+    async with asyncio.timeout(HANG_SECONDS):
+        while not own[1].up:  # noqa: ASYNC110 - it has no event
+            await asyncio.sleep(0.001)
+
+
+@pytest.mark.skipif(find_binary() is None, reason="no Redis server: install redis-server")
+async def test_replicas_share_what_is_kept(start: Start, connect: Connect, tmp_path: Path) -> None:
+    """What one gateway keeps in a Redis for replies answers another's client; dead, it is a miss and no error."""
+    with running_redis(tmp_path) as redis:
+        more = f"cache: {{store: '{redis.url}'}}\nstore: {{timeout: 5s}}\n"
+        async with raw_upstream(answered()) as upstream:
+            one, other = await start(upstream.url, more), await start(upstream.url, more)
+            await connected(one)
+            await connected(other)
+            await ask(await connect(one))
+            await all_kept(one)
+            client = await connect(other)
+            hit = await ask(client)
+            redis.kill()
+            miss = await ask(client)
+
+    assert hit.body == miss.body == ANSWER
+    assert hit.header("cache-status") == "gateway; hit; ttl=3599"
+    assert miss.header("cache-status") == "gateway; fwd=miss"
+    assert upstream.requests == 2
+
+
+@pytest.mark.parametrize("answer", [b"", b"+OK\r\n", b"$3\r\nxyz\r\n", b"-ERR no\r\n", b"?!\r\n"])
+async def test_a_redis_that_fails_is_a_miss(
+    start: Start, connect: Connect, tmp_path: Path, answer: bytes
+) -> None:
+    """Silent, or talking nonsense, it costs no more than its timeout and changes no reply."""
+    async with bad_redis(tmp_path) as redis, raw_upstream(answered()) as upstream:
+        gateway = await start(
+            upstream.url, f"cache: {{store: '{redis.url}'}}\nstore: {{timeout: 50ms}}\n"
+        )
+        await connected(gateway)
+        redis.greeting = answer
+        client = await connect(gateway)
+        replies = [await ask(client)]
+        await all_kept(gateway)
+        replies.append(await ask(client))
+        # Without a cache the connection is given up.
+        gateway.path.write_text(gateway.path.read_text().replace("cache:", "#"))
+        gateway.app.reload()
+        without = await ask(client)
+
+    assert [reply.body for reply in replies] == [ANSWER] * 2
+    assert without.header("cache-status") is None
+    assert upstream.requests == 3
+
+
+async def test_what_is_kept_survives_a_reload(start: Start, connect: Connect) -> None:
+    """A new configuration finds the replies of the old one; one without a cache lets go of them."""
+    async with raw_upstream(answered()) as upstream:
+        gateway = await start(upstream.url, CACHE)
+        client = await connect(gateway)
+        await ask(client)
+        text = gateway.path.read_text()
+        gateway.path.write_text(text.replace("cache: {}", "cache: {ttl: 2h}"))
+        gateway.app.reload()
+        hit = await ask(client)
+        gateway.path.write_text(text.replace("cache: {}", ""))
+        gateway.app.reload()
+        without = await ask(client)
+
+    assert hit.header("cache-status") == "gateway; hit; ttl=7199"
+    assert without.header("cache-status") is None
+    assert upstream.requests == 2
+    (read,) = [gateway.app.metrics.cache_bytes.read]
+    assert read is not None
+    assert read() == {(): 0}
+
+
+async def test_a_hit_is_told_of(start: Start, connect: Connect) -> None:
+    """The line of a call says what the cache did, and a hit uses no tokens and names no upstream."""
+    log = KeptLog()
+    async with raw_upstream(answered()) as upstream:
+        gateway = await start(upstream.url, CACHE, log=log)
+        client = await connect(gateway)
+        await ask(client)
+        await ask(client)
+
+    miss, hit = log.lines
+    assert (miss["cache"], hit["cache"]) == ("miss", "hit")
+    assert (miss["input_tokens"], hit["input_tokens"]) == (8, None)
+    assert (miss["upstream"], hit["upstream"]) == ("up", None)
+    assert gateway.app.metrics.cache_saved_tokens.values == {(): 10}
+    assert sum(gateway.app.metrics.tokens.values.values()) == 10
+
+
+async def test_a_large_reply_is_replayed_as_its_reader_takes_it(
+    start: Start, connect: Connect
+) -> None:
+    """A hit on a reply of 900 KB holds no more for a client that stands still than a live one would."""
+    body = b'{"object":"list","data":["' + b"x" * 900_000 + b'"]}'
+    async with raw_upstream(answered(body)) as upstream:
+        gateway = await start(upstream.url, CACHE)
+        first = await ask(
+            await connect(gateway), b'{"model":"m","input":"x"}', path="/v1/embeddings"
+        )
+        client = await connect(gateway)
+        client.request("POST", "/v1/embeddings", b'{"model":"m","input":"x"}')
+        await client.head()
+        held = max(gateway.app.held_bytes())
+        again, ended = await client._exactly(len(body))
+
+    assert first.body == again == body
+    assert ended
+    assert held <= 262_144
+    assert upstream.requests == 1
