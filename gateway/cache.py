@@ -3,7 +3,7 @@
 How a reply is kept stands in `cache_entry`, what its key is made of in `cache_key`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -84,11 +84,14 @@ class Cache:
         user: User,
         call: Call,
         targets: Sequence[Target],
-        upward: Headers,
+        upward: Callable[[], Headers],
         *,
         trimmed_turns: int = 0,
     ) -> Wanted | None:
-        """Return what would answer `call`; None where only its own upstream call may."""
+        """Return what would answer `call`; None where only its own upstream call may.
+
+        `upward` gives the fields that go up, where they are needed.
+        """
         if _is_stateful(call):
             return None
         asks = directives(call.headers)
@@ -96,7 +99,7 @@ class Cache:
         if asks.no_store or not (widened or _is_deterministic(call)):
             return None
         key = key_of(
-            call, targets, upward, scope=self._scope(user, call), trimmed_turns=trimmed_turns
+            call, targets, upward(), scope=self._scope(user, call), trimmed_turns=trimmed_turns
         )
         return Wanted(
             key=key,

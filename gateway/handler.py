@@ -150,12 +150,13 @@ class Handler:
         """Return what may answer a call instead of an upstream; None where nothing may."""
         if self.sharing is None or endpoint.kind is None:
             return None
-        crossing = upward(counted.call.headers, own_key=False, end_user_header=self.end_user_header)
         wanted = self.sharing.cache.wanted(
             user,
             counted.call,
             counted.targets,
-            crossing,
+            lambda: upward(
+                counted.call.headers, own_key=False, end_user_header=self.end_user_header
+            ),
             trimmed_turns=counted.trimmed_turns,
         )
         if wanted is None:

@@ -39,7 +39,7 @@ def call(path: str, body: bytes, *, headers: Headers = (), key: str | None = Non
 
 
 def wanted(made: Cache, one: Call, user: User = ALICE) -> Wanted | None:
-    return made.wanted(user, one, (TARGET,), ())
+    return made.wanted(user, one, (TARGET,), tuple)
 
 
 @pytest.mark.parametrize(
