@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn, TypeAlias
 
-from gateway import __version__, app
+from gateway import __version__, app, demo
 from gateway.clock import SystemClock
 from gateway.config_environment import Override
 from gateway.config_formats import parse_client_key, parse_listen, parse_text
@@ -94,7 +94,7 @@ def _demo(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     else:
         source, text = "GATEWAY_LISTEN", environ.get("GATEWAY_LISTEN") or DEFAULT_LISTEN
     listen = _address(source, text)
-    return app.demo(listen, options.admin_listen or environ.get("GATEWAY_ADMIN_LISTEN"))
+    return demo.demo(listen, options.admin_listen or environ.get("GATEWAY_ADMIN_LISTEN"))
 
 
 def _check(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -300,11 +300,11 @@ def _parser() -> _Parser:
     recordings.add_argument("--record", metavar="DIR", help="write each exchange to a file in DIR")
     recordings.add_argument("--replay", metavar="DIR", help="answer from the files in DIR alone")
 
-    demo = _add(
+    shown = _add(
         commands, "demo", _demo, "run it before a built-in upstream, without a key", "gateway demo"
     )
-    demo.add_argument("--listen", metavar="ADDR", help=f"where clients call ({DEFAULT_LISTEN})")
-    demo.add_argument("--admin-listen", metavar="ADDR", help="where metrics and health are")
+    shown.add_argument("--listen", metavar="ADDR", help=f"where clients call ({DEFAULT_LISTEN})")
+    shown.add_argument("--admin-listen", metavar="ADDR", help="where metrics and health are")
 
     check = _add(
         commands, "check", _check, "check file and environment", "gateway check config.yaml --live"

@@ -85,6 +85,15 @@ class Meter:
         if says or settled or self.show is not None:
             self._tell(record, total_seconds, own_seconds, says=says)
 
+    def late(self, record: Record) -> None:
+        """Count what a call came to that went on for other clients when its own had left."""
+        named = record.user.name if record.user is not None and record.user.configured else None
+        model = self.metrics.model(record.call.model if record.call is not None else None)
+        self._charge(record, self.metrics.user(named), model)
+        total_seconds = self._clock.monotonic() - record.started
+        own_seconds = max(0.0, total_seconds - record.waited_seconds)
+        self._tell(record, total_seconds, own_seconds, says=False)
+
     def unread(self, error: GatewayError, request_id: str) -> None:
         """Count and tell of a request that the parser refused."""
         self.metrics.requests.add((OTHER, OTHER, "", OTHER, str(error.status), error.label))
@@ -101,7 +110,18 @@ class Meter:
         upstream = target.upstream if target is not None else ""
         metrics.requests.add((endpoint, model, upstream, user, status, error))
         metrics.overhead.observe((endpoint,), own_seconds)
-        usage = record.usage
+        self._charge(record, user, model)
+        if record.cache is not None:
+            self._cached(record, record.cache)
+        operation = OPERATIONS.get(endpoint)
+        provider = self.providers.get(upstream, upstream)
+        if operation is not None and upstream:
+            self._generated(record, (operation, provider, model), error, total_seconds)
+        if record.span is not None:
+            record.span.end(record, operation, provider, error)
+
+    def _charge(self, record: Record, user: str, model: str) -> None:
+        metrics, usage = self.metrics, record.usage
         if usage is not None:
             source = "estimated" if usage.estimated else "reported"
             for kind, amount in disjoint(usage):
@@ -109,12 +129,14 @@ class Meter:
                     metrics.tokens.add((user, model, kind, source), amount)
         if record.cost_nanodollars:
             metrics.cost.add((user, model), record.cost_nanodollars / NANODOLLARS_PER_USD)
-        operation = OPERATIONS.get(endpoint)
-        provider = self.providers.get(upstream, upstream)
-        if operation is not None and upstream:
-            self._generated(record, (operation, provider, model), error, total_seconds)
-        if record.span is not None:
-            record.span.end(record, operation, provider, error)
+
+    def _cached(self, record: Record, outcome: str) -> None:
+        metrics, saved = self.metrics, record.saved
+        metrics.cache_requests.add((outcome,))
+        if saved is not None:
+            metrics.cache_saved_tokens.add((), saved.input_tokens + saved.output_tokens)
+        if record.saved_nanodollars:
+            metrics.cache_saved_cost.add((), record.saved_nanodollars / NANODOLLARS_PER_USD)
 
     def _generated(
         self, record: Record, labels: tuple[str, str, str], error: str, total_seconds: float

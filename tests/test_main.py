@@ -114,18 +114,6 @@ def test_wrong_usage_is_one_line(capsys: Capture, arguments: list[str], message:
     assert capsys.readouterr() == ("", f"{message}\n")
 
 
-def test_the_demo_listens_where_the_environment_says(
-    capsys: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Without a flag the variable decides, and is named where it is wrong."""
-    monkeypatch.setenv("GATEWAY_LISTEN", "4000")
-
-    assert main(["demo"]) == 2
-    assert capsys.readouterr().err == (
-        "GATEWAY_LISTEN: expected an address such as 127.0.0.1:4000\n"
-    )
-
-
 def test_every_problem_is_told(capsys: Capture, tmp_path: Path) -> None:
     """All that is wrong with a configuration is told at once, a line each."""
     path = written(tmp_path, f"{UPSTREAM}server: {{listen: x}}\nchecks: {{contxt: off}}\n")
