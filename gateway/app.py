@@ -6,6 +6,7 @@
 import asyncio
 import logging
 import resource
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol

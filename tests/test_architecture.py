@@ -26,6 +26,7 @@ FOLDED = {
     "compose_": "compose",
     "config_": "config",
     "limit_": "limits",
+    "metering_": "metering",
     "metric_": "metrics",
     "validation_": "validation",
 }
@@ -154,6 +155,7 @@ TOLD_IN_JOURNEY = {
     "flights.py": "test_sharing.py",
     "sharing.py": "test_sharing.py",
     "compose_cache.py": "test_cache.py",
+    "metering_series.py": "test_metering.py",
     "relay.py": "test_breaks.py",
     "transport/recorded.py": "test_recordings.py",
     "replies.py": "test_errors.py",
