@@ -6,6 +6,7 @@
 import asyncio
 import logging
 import resource
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +21,7 @@ from gateway.binding import bind
 from gateway.catalog import is_glob
 from gateway.clock import Clock, SystemClock
 from gateway.compose import Composer
+from gateway.compose_sections import status_page
 from gateway.config_loader import Loaded
 from gateway.config_tree import ConfigError
 from gateway.deadlines import Deadlines
@@ -34,6 +36,8 @@ from gateway.metering import Meter
 from gateway.metrics import Metrics
 from gateway.replies import http_date
 from gateway.server import DataServer
+from gateway.status.board import StatusBoard
+from gateway.status.routes import StatusPage
 from gateway.tasks import Tasks
 from gateway.types import Headers
 
@@ -41,6 +45,8 @@ from gateway.types import Headers
 REFRESH_SECONDS = 30.0
 # How often it is looked how late the event loop is.
 LAG_SECONDS = 0.5
+# How long a thread that counts tokens may keep the loop from running: Python's own default is five times as long.
+SWITCH_SECONDS = 0.001
 
 log = logging.getLogger("gateway")
 
@@ -89,6 +95,7 @@ class App:
         )
         self._ledger: Ledger | None = None
         self._not_ready: str | None = "starting"
+        self._status = StatusPage(StatusBoard(self._meter, clock, self._trouble), clock)
         self._server = DataServer(
             self._handle,
             deadlines=self._deadlines,
@@ -122,6 +129,7 @@ class App:
             lambda: self._not_ready,
             lambda: None if self._composer.store.up else "ok, but the store is away",
             self._clock,
+            self._status,
         )
         self._admin_runner = web.AppRunner(admin.app(), access_log=None)
         await self._admin_runner.setup()
@@ -220,6 +228,9 @@ class App:
         if self._admin_runner is not None:
             await self._admin_runner.cleanup()
 
+    def _trouble(self) -> str | None:
+        return self._not_ready or (None if self._composer.store.up else "the store is away")
+
     def _took(self, config: c.Config) -> None:
         """Put in force what outlives the parts of one configuration."""
         self._server.header_seconds = config.server.header_timeout
@@ -227,6 +238,7 @@ class App:
         if self._log is not None:
             self._log.configure(config.logging.level, config.logging.format)
             self._meter.access = self._log.access if config.logging.access else None
+        self._status.access, self._status.board.about = status_page(config, self.base_url)
         self.metrics.reload_ok.set((), 1)
         self.metrics.reload_at.set((), self._clock.time())
         self.metrics.user.limit = config.metrics.max_users
@@ -304,6 +316,7 @@ def serve(loaded: Loaded, *, reload: Callable[[], Loaded]) -> int:
     settings = loaded.config.logging
     clock = SystemClock()
     log = Log(settings.level, settings.format, clock)
+    sys.setswitchinterval(SWITCH_SECONDS)
     try:
         _raise_descriptor_limit()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

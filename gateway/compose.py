@@ -119,7 +119,7 @@ class Composer:
         self._connect(config.upstreams)
         peers = {upstream.name: self._peer(upstream) for upstream in config.upstreams}
         self._meter.tracer = self._tracer(config.tracing)
-        self._meter.providers = {u.name: provider_of(u) for u in config.upstreams}
+        self._meter.serve({u.name: provider_of(u) for u in config.upstreams})
         catalog, router = self._routing(config, peers)
         server = config.server
         handler = Handler(

@@ -43,7 +43,7 @@ for chunk in stream:
 
 Ask twice, and the second reply comes from the cache: `curl -i` shows cache-status, age and what is left of a limit.
 
-Metrics: {admin}/metrics   Health: {admin}/readyz   Stop: Ctrl-C
+Status page: {admin}/   Metrics: {admin}/metrics   Health: {admin}/readyz   Stop: Ctrl-C
 """
 
 

@@ -98,12 +98,9 @@ class Handler:
         if wanted is not None:
             await self._share(wanted, sent, counted, price, down, record)
             return
-        queued = self.clock.monotonic()
         async with self.limiter.admit(
-            user, call, counted.estimate, price=price
+            user, call, counted.estimate, price=price, record=record
         ) as admission:  # 429
-            record.queued_seconds = self.clock.monotonic() - queued
-            record.waited_seconds += record.queued_seconds
             await self._relay(sent, counted, price, admission, down, record)  # 502, 503, 504
 
     async def _relay(

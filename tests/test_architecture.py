@@ -26,6 +26,7 @@ FOLDED = {
     "compose_": "compose",
     "config_": "config",
     "limit_": "limits",
+    "metering_": "metering",
     "metric_": "metrics",
     "validation_": "validation",
 }
@@ -79,7 +80,8 @@ ARROWS = {
     "logs": "batching",
     "ledger": "batching entries",
     "usage_report": "",
-    "admin": "",
+    "status": "entries guard metering metrics",
+    "admin": "status",
     "catalog": "auth relay",
     "upstream_tokens": "relay",
     "intake": "body_coding downstream endpoints json_body",
@@ -94,11 +96,12 @@ ARROWS = {
     "config": "",
     # The composition root: parts are made here and nowhere else.
     "compose": "accounting auth cache catalog config copying door guard handler intake limits metering relay "
-    "recordings routing prices sharing stores tasks tokens tracing transport upstream_tokens upstreams validation",
+    "recordings routing prices sharing status stores tasks tokens tracing transport upstream_tokens upstreams "
+    "validation",
     "lifecycle": "",
     "binding": "config",
     "app": "admin binding catalog compose config door downstream entries ledger lifecycle logs metering "
-    "metrics replies server tasks",
+    "metrics replies server status tasks",
     # A small real upstream, and the command line.
     "demo_upstream": "",
     "demo": "app config demo_upstream lifecycle logs",
@@ -108,7 +111,7 @@ ARROWS = {
 
 # Third-party package -> the modules or parts that are its home.
 HOMES = {
-    "aiohttp": "admin app demo_upstream door downstream handler intake server transport.aiohttp_client",
+    "aiohttp": "admin app demo_upstream door downstream handler intake server status.routes transport.aiohttp_client",
     "cachetools": "stores.values tokens",
     "hiredis": "stores.redis stores.redis_client",
     "httptools": "transport",
@@ -152,6 +155,7 @@ TOLD_IN_JOURNEY = {
     "flights.py": "test_sharing.py",
     "sharing.py": "test_sharing.py",
     "compose_cache.py": "test_cache.py",
+    "metering_series.py": "test_metering.py",
     "relay.py": "test_breaks.py",
     "transport/recorded.py": "test_recordings.py",
     "replies.py": "test_errors.py",
@@ -166,7 +170,9 @@ MODULES = {
     for path in sorted(PACKAGE.rglob("*.py"))
 }
 SOURCES = sorted(
-    path for folder in ("gateway", "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")
+    path
+    for folder in ("gateway", "tests", "benchmarks", "dashboards")
+    for path in (ROOT / folder).rglob("*.py")
 )
 TESTS = [path for path in SOURCES if path.name.startswith("test_")]
 
