@@ -39,7 +39,6 @@ ARROWS = {
     "errors": "",
     "clock": "",
     "deadlines": "clock",
-    # Bytes in, bytes out.
     "headers": "",
     "inflate": "",
     "body_coding": "",
@@ -48,7 +47,6 @@ ARROWS = {
     "prices": "",
     "splice": "",
     "stream_usage": "splice",
-    # Where shared state lives.
     "stores": "",
     # Policies.
     "auth": "",
