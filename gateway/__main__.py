@@ -156,7 +156,8 @@ def _keys_digest(_options: argparse.Namespace, _environ: Mapping[str, str]) -> i
 
 def _count(options: argparse.Namespace, _environ: Mapping[str, str]) -> int:
     try:
-        source = sys.stdin.buffer if options.file is None else options.file.open("rb")
+        standard = options.file is None or options.file == Path("-")
+        source = sys.stdin.buffer if standard else options.file.open("rb")
     except OSError as error:
         _refuse(str(options.file), error.strerror or str(error))
     code = FINE
@@ -164,7 +165,7 @@ def _count(options: argparse.Namespace, _environ: Mapping[str, str]) -> int:
         counts = count_lines(source, TokenCounter(ModelTable()))
         for number, count in enumerate(counts, start=1):
             if count is None:
-                code = _complain(FAILED, f"request {number}: not a JSON object")
+                code = _complain(FAILED, f"request {number}: no JSON object, or no messages")
             elif options.json:
                 told = {name: getattr(count, name) for name in ("tokens", "encoding", "certainty")}
                 _say(json.dumps(told))
@@ -337,7 +338,11 @@ def _add_sums(commands: _Commands) -> None:
         "gateway count < calls.jsonl",
     )
     count.add_argument(
-        "file", metavar="FILE", type=Path, nargs="?", help="one JSON body a line; standard input"
+        "file",
+        metavar="FILE",
+        type=Path,
+        nargs="?",
+        help="one JSON body a line; - or none: standard input",
     )
     count.add_argument("--json", action="store_true", help="add encoding and certainty")
 
