@@ -8,6 +8,9 @@ PYTHON ?= $(shell for p in python3 python python3.14 python3.13 python3.12 pytho
 BIN := .venv/bin
 # What more to hand to pytest, the benchmark or the lock, e.g. ARGS="-k stream -x".
 ARGS ?=
+# What tests of the manifests ask, where it is there.
+export GATEWAY_KUBECTL ?= $(shell command -v kubectl)
+export GATEWAY_SYSTEMD_ANALYZE ?= $(shell command -v systemd-analyze)
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check check-all soak bench lock docs clean
@@ -29,7 +32,7 @@ check: .venv/.dev ## format, lint, types, architecture, documentation
 
 check-all: check test ## all of it, then without asserts, in development mode with the loop watched, and long properties
 	$(BIN)/python -O -m pytest -W "ignore:assertions not in test modules" $(ARGS)
-	GATEWAY_LOOP_HELD_SECONDS=2 $(BIN)/python -X dev -m pytest $(ARGS)
+	GATEWAY_LOOP_HELD_SECONDS=2 $(BIN)/python -X dev -m pytest -o asyncio_debug=true $(ARGS)
 	$(BIN)/python -m pytest --hypothesis-profile=long -k "not journey" $(ARGS)
 
 soak: .venv/.dev ## hold 2,000 streams for minutes, then make many short calls: what is left must be nothing
@@ -38,8 +41,10 @@ soak: .venv/.dev ## hold 2,000 streams for minutes, then make many short calls: 
 bench: .venv/.dev ## measure beside nginx and a bare aiohttp pass-through (needs nginx, wrk, cc, two cores)
 	$(BIN)/python -m benchmarks $(ARGS)
 
-docs: .venv/.dev ## write what is generated from the code: docs/{configuration,validation,metrics}.md, config.schema.json
+docs: .venv/.dev ## write what is generated from the code: docs/{configuration,validation,metrics}.md, config.schema.json, dashboards/boards/
 	$(BIN)/python -m docs.generate
+	$(BIN)/python -m dashboards.generate
+	$(BIN)/python -m k8s.generate
 
 lock: .venv/.dev ## pin every dependency anew with its hashes (ARGS=--upgrade for the newest versions)
 	$(BIN)/python -m pip install --quiet uv

@@ -19,6 +19,8 @@ class Case:
     concurrency: int
     # Chunks a second in each stream.
     rate: int | None = None
+    # Equal calls: only a header field that does not count differs.
+    equal: bool = False
 
     @property
     def unit(self) -> str:
@@ -43,6 +45,13 @@ def _body(*turns: dict[str, str], stream: bool = False) -> bytes:
     return json.dumps(payload).encode()
 
 
+def _equal(body: bytes) -> bytes:
+    """Return a body whose answer repeats, and that always is the same."""
+    return body.replace(b'"temperature": 0.7', b'"temperature": 0').replace(
+        SERIAL.encode(), b"0" * 8
+    )
+
+
 _SMALL = _turn("system", 324)
 _TURNS = [_turn(role, 215) for _ in range(20) for role in ("user", "assistant")][1:]
 
@@ -51,6 +60,7 @@ CASES = (
     Case(name="10 KB, 20 turns", body=_body(*_TURNS), concurrency=32),
     Case(name="200 KB", body=_body(_turn("user", 200_000)), concurrency=16),
     Case(name="2 MB", body=_body(_turn("user", 2_000_000)), concurrency=4),
+    Case(name="0.5 KB, asked again", body=_equal(_body(_SMALL)), concurrency=32, equal=True),
     Case(name="20 streams", body=_body(_SMALL, stream=True), concurrency=20, rate=250),
     Case(name="1,000 streams", body=_body(_SMALL, stream=True), concurrency=1_000, rate=10),
 )
@@ -123,4 +133,5 @@ def request(case: Case, port: int) -> bytes:
         f"Content-Length: {len(case.body)}\r\n"
     )
     pace = "" if case.rate is None else f"X-Chunks-Per-Second: {case.rate}\r\n"
-    return f"{head}{pace}\r\n".encode() + case.body
+    serial = f"X-Stainless-Serial: {SERIAL}\r\n" if case.equal else ""
+    return f"{head}{pace}{serial}\r\n".encode() + case.body

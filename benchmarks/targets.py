@@ -91,6 +91,7 @@ def _gateway(folder: Path, port: int, upstream: int) -> list[str]:
         auth:
           keys:
             - {{user: benchmark, key: {KEY}}}
+        cache: {{}}
         """
     )
     return [sys.executable, "-m", "gateway", "serve", "-c", str(config)]

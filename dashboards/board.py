@@ -117,25 +117,29 @@ class Board:
         }
 
 
-def _laid_out(rows: Sequence[Row]) -> Iterator[Json]:
-    """Yield rows and panels from left to right, top to bottom."""
-    number = top = 0
+def placed(rows: Sequence[Row]) -> Iterator[tuple[Row | Panel, tuple[int, int, int, int]]]:
+    """Yield rows and panels from left to right, top to bottom, each with its x, y, width and height in the grid."""
+    top = 0
     for row in rows:
-        number += 1
-        place = {"h": 1, "w": GRID_COLUMNS, "x": 0, "y": top}
-        shown: Json = {"id": number, "type": "row", "title": row.title, "gridPos": place}
-        yield {**shown, "collapsed": False, "panels": []}
+        yield row, (0, top, GRID_COLUMNS, 1)
         top += 1
         left = height = 0
         for panel in row.panels:
             if left + panel.width > GRID_COLUMNS:
                 top, left, height = top + height, 0, 0
-            number += 1
-            place = {"h": panel.height, "w": panel.width, "x": left, "y": top}
-            yield {"id": number, "gridPos": place, **_panel(panel)}
+            yield panel, (left, top, panel.width, panel.height)
             left += panel.width
             height = max(height, panel.height)
         top += height
+
+
+def _laid_out(rows: Sequence[Row]) -> Iterator[Json]:
+    for number, (shown, (x, y, width, height)) in enumerate(placed(rows), 1):
+        place: Json = {"id": number, "gridPos": {"x": x, "y": y, "w": width, "h": height}}
+        if isinstance(shown, Panel):
+            yield {**place, **_panel(shown)}
+        else:
+            yield {**place, "type": "row", "title": shown.title, "collapsed": False, "panels": []}
 
 
 def _panel(panel: Panel) -> Json:

@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn, TypeAlias
 
-from gateway import __version__, app
+from gateway import __version__, app, demo
 from gateway.clock import SystemClock
 from gateway.config_environment import Override
 from gateway.config_formats import parse_client_key, parse_listen, parse_text
@@ -94,7 +94,7 @@ def _demo(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     else:
         source, text = "GATEWAY_LISTEN", environ.get("GATEWAY_LISTEN") or DEFAULT_LISTEN
     listen = _address(source, text)
-    return app.demo(listen, options.admin_listen or environ.get("GATEWAY_ADMIN_LISTEN"))
+    return demo.demo(listen, options.admin_listen or environ.get("GATEWAY_ADMIN_LISTEN"))
 
 
 def _check(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -156,7 +156,8 @@ def _keys_digest(_options: argparse.Namespace, _environ: Mapping[str, str]) -> i
 
 def _count(options: argparse.Namespace, _environ: Mapping[str, str]) -> int:
     try:
-        source = sys.stdin.buffer if options.file is None else options.file.open("rb")
+        standard = options.file is None or options.file == Path("-")
+        source = sys.stdin.buffer if standard else options.file.open("rb")
     except OSError as error:
         _refuse(str(options.file), error.strerror or str(error))
     code = FINE
@@ -164,7 +165,7 @@ def _count(options: argparse.Namespace, _environ: Mapping[str, str]) -> int:
         counts = count_lines(source, TokenCounter(ModelTable()))
         for number, count in enumerate(counts, start=1):
             if count is None:
-                code = _complain(FAILED, f"request {number}: not a JSON object")
+                code = _complain(FAILED, f"request {number}: no JSON object, or no messages")
             elif options.json:
                 told = {name: getattr(count, name) for name in ("tokens", "encoding", "certainty")}
                 _say(json.dumps(told))
@@ -300,11 +301,11 @@ def _parser() -> _Parser:
     recordings.add_argument("--record", metavar="DIR", help="write each exchange to a file in DIR")
     recordings.add_argument("--replay", metavar="DIR", help="answer from the files in DIR alone")
 
-    demo = _add(
+    shown = _add(
         commands, "demo", _demo, "run it before a built-in upstream, without a key", "gateway demo"
     )
-    demo.add_argument("--listen", metavar="ADDR", help=f"where clients call ({DEFAULT_LISTEN})")
-    demo.add_argument("--admin-listen", metavar="ADDR", help="where metrics and health are")
+    shown.add_argument("--listen", metavar="ADDR", help=f"where clients call ({DEFAULT_LISTEN})")
+    shown.add_argument("--admin-listen", metavar="ADDR", help="where metrics and health are")
 
     check = _add(
         commands, "check", _check, "check file and environment", "gateway check config.yaml --live"
@@ -337,7 +338,11 @@ def _add_sums(commands: _Commands) -> None:
         "gateway count < calls.jsonl",
     )
     count.add_argument(
-        "file", metavar="FILE", type=Path, nargs="?", help="one JSON body a line; standard input"
+        "file",
+        metavar="FILE",
+        type=Path,
+        nargs="?",
+        help="one JSON body a line; - or none: standard input",
     )
     count.add_argument("--json", action="store_true", help="add encoding and certainty")
 

@@ -1,4 +1,4 @@
-"""The operator's listener: /metrics, /livez and /readyz. Clients never reach it."""
+"""The operator's listener: /metrics, /livez and /readyz, and the status page. Clients never reach it."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from gateway.clock import Clock
+from gateway.status.routes import MAX_FORM_BYTES, StatusPage
 
 # How long a rendering of /metrics is handed out again: scrapers that come together share one.
 RENDER_FRESH_SECONDS = 1.0
@@ -22,21 +23,24 @@ class Admin:
         not_ready: Callable[[], str | None],
         ailing: Callable[[], str | None],
         clock: Clock,
+        page: StatusPage,
     ) -> None:
         """`not_ready` says why no calls should come, `ailing` what is wrong while they may."""
         self._registry = registry
         self._not_ready = not_ready
         self._ailing = ailing
         self._clock = clock
+        self._page = page
         self._rendering = asyncio.Lock()
         self._rendered: dict[str, tuple[float, bytes, str]] = {}
 
     def app(self) -> web.Application:
         """Return the application for aiohttp's runner."""
-        app = web.Application()
+        app = web.Application(client_max_size=MAX_FORM_BYTES)
         app.router.add_get("/livez", self._livez)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._metrics)
+        self._page.add_to(app)
         app.on_response_prepare.append(_name_server)
         return app
 

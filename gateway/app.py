@@ -14,17 +14,16 @@ from typing import Protocol
 import uvloop
 from aiohttp import web
 
-from gateway import __version__, demo_upstream
+from gateway import __version__
 from gateway import config as c
 from gateway.admin import Admin
 from gateway.binding import bind
 from gateway.catalog import is_glob
 from gateway.clock import Clock, SystemClock
 from gateway.compose import Composer
-from gateway.config_environment import Override
-from gateway.config_loader import Loaded, load
+from gateway.compose_sections import status_page
+from gateway.config_loader import Loaded
 from gateway.config_tree import ConfigError
-from gateway.config_types import ListenAddress, TcpAddress
 from gateway.deadlines import Deadlines
 from gateway.door import RequestIds
 from gateway.downstream import RawReply, head_bytes
@@ -37,31 +36,17 @@ from gateway.metering import Meter
 from gateway.metrics import Metrics
 from gateway.replies import http_date
 from gateway.server import DataServer
+from gateway.status.board import StatusBoard
+from gateway.status.routes import StatusPage
+from gateway.tasks import Tasks
 from gateway.types import Headers
 
 # How often it is looked whether an upstream's list of models is old; after a reload it is new.
 REFRESH_SECONDS = 30.0
 # How often it is looked how late the event loop is.
 LAG_SECONDS = 0.5
-# The demo's upstream says a word this often, so that a stream is seen to stream.
-DEMO_PACE_MS = 30
-DEMO_BANNER = """
-The demo gateway runs in front of a built-in upstream that echoes. Try it:
-
-curl {url}/chat/completions -H 'content-type: application/json' \\
-  -d '{{"model": "demo", "messages": [{{"role": "user", "content": "Say this is a test"}}]}}'
-
-from openai import OpenAI
-
-client = OpenAI(base_url="{url}", api_key="none needed")
-stream = client.chat.completions.create(
-    model="demo", messages=[{{"role": "user", "content": "Say this is a test"}}], stream=True
-)
-for chunk in stream:
-    print(chunk.choices[0].delta.content or "", end="", flush=True)
-
-Metrics: {admin}/metrics   Health: {admin}/readyz   Stop: Ctrl-C
-"""
+# How long a thread that counts tokens may keep the loop from running: Python's own default is five times as long.
+SWITCH_SECONDS = 0.001
 
 log = logging.getLogger("gateway")
 
@@ -98,6 +83,7 @@ class App:
         self._ids = RequestIds()
         self._log = log
         self._meter = Meter(self.metrics, clock)
+        self._tasks = Tasks()
         self._composer = Composer(
             self._meter,
             self._ids,
@@ -105,9 +91,11 @@ class App:
             self._deadlines,
             self.config.store,
             self.config.recordings,
+            tasks=self._tasks,
         )
         self._ledger: Ledger | None = None
         self._not_ready: str | None = "starting"
+        self._status = StatusPage(StatusBoard(self._meter, clock, self._trouble), clock)
         self._server = DataServer(
             self._handle,
             deadlines=self._deadlines,
@@ -141,6 +129,7 @@ class App:
             lambda: self._not_ready,
             lambda: None if self._composer.store.up else "ok, but the store is away",
             self._clock,
+            self._status,
         )
         self._admin_runner = web.AppRunner(admin.app(), access_log=None)
         await self._admin_runner.setup()
@@ -230,6 +219,7 @@ class App:
     async def _close(self) -> None:
         if self._listener is not None:
             self._listener.close()
+        await self._tasks.aclose()
         await self._composer.aclose()
         if self._ledger is not None:
             await asyncio.to_thread(self._ledger.stop)
@@ -238,6 +228,9 @@ class App:
         if self._admin_runner is not None:
             await self._admin_runner.cleanup()
 
+    def _trouble(self) -> str | None:
+        return self._not_ready or (None if self._composer.store.up else "the store is away")
+
     def _took(self, config: c.Config) -> None:
         """Put in force what outlives the parts of one configuration."""
         self._server.header_seconds = config.server.header_timeout
@@ -245,6 +238,7 @@ class App:
         if self._log is not None:
             self._log.configure(config.logging.level, config.logging.format)
             self._meter.access = self._log.access if config.logging.access else None
+        self._status.access, self._status.board.about = status_page(config, self.base_url)
         self.metrics.reload_ok.set((), 1)
         self.metrics.reload_at.set((), self._clock.time())
         self.metrics.user.limit = config.metrics.max_users
@@ -322,6 +316,7 @@ def serve(loaded: Loaded, *, reload: Callable[[], Loaded]) -> int:
     settings = loaded.config.logging
     clock = SystemClock()
     log = Log(settings.level, settings.format, clock)
+    sys.setswitchinterval(SWITCH_SECONDS)
     try:
         _raise_descriptor_limit()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -342,47 +337,3 @@ def _raise_descriptor_limit() -> None:
     # A stream takes two descriptors: the usual soft limit of 1,024 would hold five hundred.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def demo(listen: ListenAddress, admin_listen: str | None) -> int:
-    """Run a gateway before a built-in upstream until it is told to stop; return its exit code.
-
-    Raises StartError. It needs no key wherever it listens: nothing stands behind it that costs or tells anything.
-    """
-    clock = SystemClock()
-    log = Log("info", "auto", clock)
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_demo(listen, admin_listen, clock, log))
-    finally:
-        log.stop()
-    return 0
-
-
-async def _demo(listen: ListenAddress, admin_listen: str | None, clock: Clock, log: Log) -> None:
-    upstream = await demo_upstream.start("127.0.0.1", 0, clock, pace_ms=DEMO_PACE_MS)
-    if admin_listen is None and isinstance(listen, TcpAddress) and listen.port == 0:
-        # Whoever takes any port for one listener takes any for the other.
-        admin_listen = "127.0.0.1:0"
-    environ = {
-        "GATEWAY_UPSTREAM_URL": f"{upstream.url}/v1",
-        "GATEWAY_LISTEN": str(listen),
-        **({"GATEWAY_ADMIN_LISTEN": admin_listen} if admin_listen else {}),
-    }
-
-    # Elsewhere than on loopback a gateway without keys has to be asked for: here `demo` does.
-    anybody = Override(flag="demo", keys=("auth", "mode"), text="open")
-    overrides = () if listen.is_loopback else (anybody,)
-
-    def read() -> Loaded:
-        return load(None, environ, overrides)
-
-    try:
-        app = App(read(), read, clock, log)
-        await app.start()
-        app.announce()
-        sys.stdout.write(DEMO_BANNER.format(url=app.base_url, admin=app.admin_url))
-        sys.stdout.flush()
-        await live(app, clock)
-    finally:
-        await upstream.aclose()

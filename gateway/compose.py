@@ -3,13 +3,16 @@
 import asyncio
 import operator
 import ssl
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from gateway import config as c
 from gateway.accounting import Accountant
+from gateway.cache import Cache
 from gateway.catalog import FRESH_SECONDS, Catalog, is_glob
 from gateway.clock import Clock
+from gateway.compose_cache import Caches
 from gateway.compose_sections import (
     authenticator,
     checks_of,
@@ -38,6 +41,8 @@ from gateway.metering import Meter
 from gateway.prices import NANODOLLARS_PER_USD
 from gateway.relay import Peer, Relay
 from gateway.routing import Router
+from gateway.sharing import Sharing
+from gateway.tasks import Tasks
 from gateway.tokens.counter import TokenCounter
 from gateway.tokens.models import ModelTable
 from gateway.tokens.output import OutputCounter
@@ -63,21 +68,30 @@ class Composer:
         deadlines: Deadlines,
         store: c.Store,
         recordings: c.Recordings,
+        *,
+        tasks: Tasks,
     ) -> None:
         """Open the store, and the recordings. Raises StartError where one cannot be used."""
         self.store = store_of(store, clock)
+        self._caches = Caches(self.store, clock, tasks)
         self._outputs: OutputCounter | None = None
         self._limits: Limiter | None = None
         self._tracers: dict[str, Tracer] = {}
         meter.metrics.store_up.read = lambda: {(): float(self.store.up)}
         meter.metrics.store_errors.read = lambda: {
-            (operation,): count for operation, count in self.store.errors.items()
+            (operation,): count
+            for operation, count in (
+                Counter(self.store.errors) + Counter(self._caches.errors)
+            ).items()
         }
+        meter.metrics.cache_evictions.read = lambda: {(): self._caches.memory.evictions}
+        meter.metrics.cache_bytes.read = lambda: {(): self._caches.memory.size_bytes}
         self._meter = meter
         self._metrics = meter.metrics
         self._ids = ids
         self._clock = clock
         self._deadlines = deadlines
+        self._tasks = tasks
         self._transports: dict[str, tuple[c.Upstream, Transport]] = {}
         self._catalog: Catalog | None = None
         self._recordings = recordings
@@ -92,6 +106,7 @@ class Composer:
         """Close every connection to every upstream."""
         for _, transport in self._transports.values():
             await transport.aclose()
+        await self._caches.aclose()
         await self.store.aclose()
         for tracer in self._tracers.values():
             await asyncio.to_thread(tracer.close)
@@ -133,6 +148,7 @@ class Composer:
             end_user_header=lower(config.auth.end_user_header),
             always_usage=config.usage.include_usage == "always",
             relay_models=lists_itself(config),
+            sharing=self._sharing(config),
         )
         return Door(
             handler,
@@ -217,6 +233,27 @@ class Composer:
             ("budget",): limiter.overshoot["budget"] / NANODOLLARS_PER_USD,
         }
         return limiter
+
+    def _sharing(self, config: c.Config) -> Sharing | None:
+        """Return what answers calls by earlier replies; what is kept outlives a configuration."""
+        values = self._caches.open(config.cache, config.store)
+        if config.cache is None or values is None:
+            return None
+        cache = Cache(
+            values=values,
+            clock=self._clock,
+            ttl_seconds=config.cache.ttl,
+            max_entry_bytes=config.cache.max_entry,
+            shared=config.cache.scope == "shared",
+            when=config.cache.when,
+        )
+        return Sharing(
+            cache=cache,
+            tasks=self._tasks,
+            clock=self._clock,
+            stall_seconds=config.upstreams[0].idle_timeout,
+            late=self._meter.late,
+        )
 
     def _connect(self, upstreams: Sequence[c.Upstream]) -> None:
         """Make the transports that are new or changed, and let go of those that are no more."""

@@ -9,12 +9,15 @@ from pathlib import Path
 from gateway import config as c
 from gateway.accounting import Context
 from gateway.auth import CREDENTIAL_HEADERS, Authenticator, KeyEntry
+from gateway.catalog import is_glob
 from gateway.clock import Clock
 from gateway.errors import StartError, StoreError
 from gateway.limit_rules import Budget, LimitRule, Rate
 from gateway.prices import nanodollars
 from gateway.recordings import BadRecordingError, Shelf
 from gateway.routing import ModelRoute, UpstreamRoute
+from gateway.status.access import Access
+from gateway.status.board import About
 from gateway.stores import Store
 from gateway.stores.factory import open_store
 from gateway.tokens.models import ModelOverride
@@ -28,6 +31,8 @@ from gateway.validation import Mode
 LIMIT_SUBJECTS = ("user", "group", "end_user", "model", "upstream")
 # Whose published schema is the rule, to the letter.
 OPENAI_HOSTS = frozenset({"api.openai.com", "eu.api.openai.com", "us.api.openai.com"})
+# What the first call is shown with where no model is named.
+EXAMPLE_MODEL = "gpt-4o-mini"
 # Domains to OpenTelemetry's names of who is behind them.
 PROVIDERS = {
     "openai.com": "openai",
@@ -231,6 +236,24 @@ def context_of(config: c.Config) -> Callable[[str], Context]:
         return next((mode for name, mode in own if fnmatchcase(model, name)), config.checks.context)
 
     return context
+
+
+def status_page(config: c.Config, base_url: str) -> tuple[Access, About]:
+    """Return who may see the status page, and what it says of the configuration."""
+    token = config.admin.token
+    access = Access(
+        loopback=config.admin.listen.is_loopback, token=None if token is None else token.reveal()
+    )
+    named = [name for name in config.models if not is_glob(name)]
+    about = About(
+        base_url=base_url,
+        needs_key=config.auth.effective_mode == "keys",
+        example_model=named[0] if named else EXAMPLE_MODEL,
+        upstreams={upstream.name: str(upstream.base_url) for upstream in config.upstreams},
+        limits=bool(config.limits),
+        cache=config.cache is not None,
+    )
+    return access, about
 
 
 def lower(name: str | None) -> bytes | None:

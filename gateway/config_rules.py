@@ -243,6 +243,20 @@ def _mode_fits(draft: Draft) -> None:
         draft.wrong("auth.mode", "there are no keys: nobody could call")
 
 
+def _cache_keeps_apart(draft: Draft) -> None:
+    cache = draft.config.cache
+    if cache is None:
+        return
+    passing = [u.name for u in draft.config.upstreams if u.auth == "passthrough"]
+    if cache.scope == "shared" and passing:
+        draft.wrong(
+            "cache.scope",
+            f"clients' own keys go up to {passing[0]}: what one account is answered is no other's",
+        )
+    if cache.store is not None and cache.store.reveal().startswith(("memory:", "file:")):
+        draft.wrong("cache.store", "expected a Redis: redis://, rediss:// or unix://")
+
+
 def check_keys(keys: Sequence[tuple[Key, Origin, str]], problems: Problems) -> None:
     """Note what is wrong with keys, each given with where it stands and its path there."""
     places: dict[str, str] = {}
@@ -267,4 +281,5 @@ _RULES: tuple[tuple[frozenset[str], Callable[[Draft], None]], ...] = (
     (frozenset({"models", "upstreams"}), _fallbacks_lead_somewhere),
     (frozenset({"models"}), _fallbacks_end),
     (frozenset({"server", "auth"}), _mode_fits),
+    (frozenset({"cache", "upstreams"}), _cache_keeps_apart),
 )

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from gateway.clock import Clock
 from gateway.deadlines import Deadlines
-from gateway.downstream import ClientLeftError, Downstream
+from gateway.downstream import ClientLeftError, Producer
 from gateway.errors import UpstreamError, UpstreamFailedError
 from gateway.headers import downward
 from gateway.inflate import Inflater, content_coding
@@ -33,6 +33,50 @@ class Transcript(Protocol):
 
     def finish(self) -> None:
         """Note that the reply ended as its framing says."""
+
+
+class Client(Protocol):
+    """Where a reply is written: one client's side of a call, or what several clients read."""
+
+    @property
+    def begun(self) -> bool:
+        """Whether a byte of the reply has been written."""
+
+    @property
+    def paused(self) -> bool:
+        """Whether the client does not keep up."""
+
+    def tie(self, producer: Producer, *, stall_seconds: float) -> None:
+        """Hold `producer` back while the client does not keep up."""
+
+    def untie(self) -> None:
+        """Stop watching the client."""
+
+    def start(
+        self, status: int, reason: bytes | None, headers: Headers, length: int | None
+    ) -> None:
+        """Write the head of a reply whose body comes in pieces."""
+
+    def reply(self, status: int, reason: bytes | None, headers: Headers, body: bytes) -> None:
+        """Write a whole reply."""
+
+    def bodiless(self, status: int, reason: bytes | None, headers: Headers) -> None:
+        """Write a reply without a body."""
+
+    def write(self, data: bytes) -> None:
+        """Write a piece of the body."""
+
+    def comment(self, data: bytes) -> None:
+        """Write what is no part of the upstream's reply."""
+
+    def finish(self) -> None:
+        """Say that the body is whole."""
+
+    def cut(self) -> None:
+        """Abort: what was written must not look whole."""
+
+    async def drained(self) -> None:
+        """Return when the client has taken what was written."""
 
 
 class StreamFilter(Protocol):
@@ -73,7 +117,7 @@ class Copying:
     async def copy(
         self,
         answer: Answer,
-        down: Downstream,
+        down: Client,
         transcript: Transcript,
         record: Record,
         extra: Headers,
@@ -128,7 +172,7 @@ class _Copier:
     def __init__(
         self,
         answer: Answer,
-        down: Downstream,
+        down: Client,
         transcript: Transcript,
         record: Record,
         extra: Headers,
@@ -142,13 +186,7 @@ class _Copier:
         self._transcript = transcript
         self._record = record
         self._clock = clock
-        # Where the gateway says who may read a reply, and how much is left, the upstream does not.
-        own_limits = own_cors = False
-        for name, _ in extra:
-            own_limits |= name.startswith(b"x-ratelimit-")
-            own_cors |= name == b"access-control-allow-origin"
-        crossing = downward(answer.reply.headers, own_limits=own_limits, own_cors=own_cors)
-        self._headers = (*crossing, *extra)
+        self._headers = told(answer.reply.headers, extra)
         self._head_only = head_only
         self._held: list[bytes] | None = None
         self._held_bytes = 0
@@ -255,7 +293,7 @@ class _Copier:
 class _Keepalive:
     """Writes a comment between the events of a stream while its upstream is silent."""
 
-    def __init__(self, down: Downstream, deadlines: Deadlines, seconds: float) -> None:
+    def __init__(self, down: Client, deadlines: Deadlines, seconds: float) -> None:
         self._down = down
         self._deadlines = deadlines
         self._seconds = seconds
@@ -277,7 +315,19 @@ class _Keepalive:
         if self._tail.endswith((b"\n\n", b"\r\n\r\n", b"\r\r")) and not self._down.paused:
             # A client that left is found by whoever waits for the upstream.
             with contextlib.suppress(ClientLeftError):
-                self._down.write(KEEPALIVE)
+                self._down.comment(KEEPALIVE)
+
+
+def told(theirs: Headers, own: Headers) -> Headers:
+    """Return what a client is told of the fields `theirs` of an upstream, and our `own`.
+
+    Where the gateway says who may read a reply, and how much is left, the upstream does not.
+    """
+    own_limits = own_cors = False
+    for name, _ in own:
+        own_limits |= name.startswith(b"x-ratelimit-")
+        own_cors |= name == b"access-control-allow-origin"
+    return (*downward(theirs, own_limits=own_limits, own_cors=own_cors), *own)
 
 
 def _leak() -> UpstreamFailedError:

@@ -269,6 +269,13 @@ class Downstream:
         self.sent_bytes += len(data)
         transport.write(data)
 
+    def comment(self, data: bytes) -> None:
+        """Write what is no part of the upstream's reply.
+
+        Raises ClientLeftError.
+        """
+        self.write(data)
+
     def finish(self) -> None:
         """Say that the body is whole."""
         if self._chunked:

@@ -11,13 +11,15 @@ from aiohttp import web
 
 from gateway.accounting import Accountant, Counted
 from gateway.auth import Authenticator, credential, permit_model, unknown_model
+from gateway.cache import Wanted
 from gateway.catalog import ASK_AGAIN_SECONDS, FRESH_SECONDS, Catalog
 from gateway.clock import Clock
-from gateway.copying import Copying
+from gateway.copying import Client, Copying
 from gateway.downstream import Downstream
 from gateway.endpoints import MODEL, MODELS, Endpoint
 from gateway.endpoints.rules import RULES
 from gateway.errors import UnavailableError
+from gateway.flights import Flight
 from gateway.headers import upward
 from gateway.intake import Intake
 from gateway.limits import Admission, Limiter
@@ -25,6 +27,7 @@ from gateway.prices import Price
 from gateway.relay import Answer, Peer, Relay
 from gateway.replies import own_fields, send
 from gateway.routing import Router
+from gateway.sharing import Sharing
 from gateway.stream_usage import UsageFilter, ask, asks
 from gateway.transcript import Transcript
 from gateway.types import Call, Headers, Record, Target, Upload, User
@@ -54,6 +57,8 @@ class Handler:
     always_usage: bool
     # A sole upstream that takes everything lists its models itself.
     relay_models: bool
+    # None: there is no cache.
+    sharing: Sharing | None = None
 
     async def journey(
         self,
@@ -89,31 +94,100 @@ class Handler:
         record.reply_headers.extend(counted.headers)
         sent = ask(call) if self.always_usage and asks(call) else call
         price = self.accountant.dearest(counted)
-        queued = self.clock.monotonic()
+        wanted = self._wanted(user, counted, endpoint, record)
+        if wanted is not None:
+            await self._share(wanted, sent, counted, price, down, record)
+            return
         async with self.limiter.admit(
-            user, call, counted.estimate, price=price
+            user, call, counted.estimate, price=price, record=record
         ) as admission:  # 429
-            record.queued_seconds = self.clock.monotonic() - queued
-            record.waited_seconds += record.queued_seconds
-            answer = await self._ask(sent, counted, record, admission, price)  # 502, 503, 504
-            record.status = answer.reply.status
-            transcript = Transcript.of(sent, answer.reply.headers)
-            try:
-                await self.copying.copy(
-                    answer,
-                    down,
-                    transcript,
-                    record,
-                    own_fields(record, answer.reply.headers, self.clock),
-                    head_only=call.method == "HEAD",
-                    unasked=None if sent is call else UsageFilter(),
-                )
-            finally:  # also when the client leaves
-                usage = await self.accountant.usage(counted, record.status, transcript)
-                price = self.accountant.price(answer.target.asked, answer.target.model, call.model)
-                record.usage = usage
-                record.cost_nanodollars = price.cost(usage) if price and usage else None
-                admission.settle(usage, price)
+            await self._relay(sent, counted, price, admission, down, record)  # 502, 503, 504
+
+    async def _relay(
+        self,
+        sent: Call,
+        counted: Counted,
+        price: Price | None,
+        admission: Admission,
+        client: Client,
+        record: Record,
+        *,
+        shared: bool = False,
+    ) -> tuple[Answer, Transcript]:
+        """Ask an upstream, copy its reply to the client and settle what it came to.
+
+        `shared`: the clients behind `client` are told by others what the gateway adds.
+        """
+        call = counted.call
+        answer = await self._ask(sent, counted, record, admission, price)
+        record.status = answer.reply.status
+        theirs = answer.reply.headers
+        transcript = Transcript.of(sent, theirs)
+        try:
+            await self.copying.copy(
+                answer,
+                client,
+                transcript,
+                record,
+                () if shared else own_fields(record, theirs, self.clock),
+                head_only=call.method == "HEAD",
+                unasked=None if sent is call else UsageFilter(),
+            )
+        finally:  # also when the client leaves
+            usage = await self.accountant.usage(counted, record.status, transcript)
+            price = self.accountant.price(answer.target.asked, answer.target.model, call.model)
+            record.usage = usage
+            record.cost_nanodollars = price.cost(usage) if price and usage else None
+            admission.settle(usage, price)
+        return answer, transcript
+
+    def _wanted(
+        self, user: User, counted: Counted, endpoint: Endpoint, record: Record
+    ) -> Wanted | None:
+        """Return what may answer a call instead of an upstream; None where nothing may."""
+        if self.sharing is None or endpoint.kind is None:
+            return None
+        wanted = self.sharing.cache.wanted(
+            user,
+            counted.call,
+            counted.targets,
+            lambda: upward(
+                counted.call.headers, own_key=False, end_user_header=self.end_user_header
+            ),
+            trimmed_turns=counted.trimmed_turns,
+        )
+        if wanted is None:
+            record.cache = "bypass"
+            record.reply_headers.append((b"cache-status", b"gateway; fwd=bypass"))
+        return wanted
+
+    async def _share(
+        self,
+        wanted: Wanted,
+        sent: Call,
+        counted: Counted,
+        price: Price | None,
+        down: Downstream,
+        record: Record,
+    ) -> None:
+        """Answer a call by an earlier reply, or by one that it shares with others."""
+        user, sharing, call = record.user, self.sharing, counted.call
+        if user is None or sharing is None:
+            return
+
+        def admit(shared: bool) -> Admission:
+            return self.limiter.admit(user, call, counted.estimate, price=price, shared=shared)
+
+        async def fly(admission: Admission, flight: Flight) -> bool:
+            answer, transcript = await self._relay(
+                sent, counted, price, admission, flight, record, shared=True
+            )
+            reply = answer.reply
+            return sharing.cache.may_keep(
+                call, answer.target, reply.status, reply.headers, transcript, flight.end
+            )
+
+        await sharing.answer(wanted, down, record, admit, fly)
 
     async def _ask(
         self,

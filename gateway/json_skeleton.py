@@ -54,6 +54,11 @@ def count(text: bytes, mark: bytes) -> int:
     return _FEW_MARKS + text.count(mark, at)
 
 
+def count_blanks(text: bytes) -> int:
+    """Return how many bytes are white space between values (RFC 8259, section 2)."""
+    return len(text) - len(text.translate(None, b" \t\r\n"))
+
+
 def count_runs_of_digits(text: bytes, length: int) -> int:
     """Return how many aligned pieces of `length` bytes are digits alone.
 

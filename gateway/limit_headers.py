@@ -35,7 +35,8 @@ def duration(seconds: float) -> str:
     if milliseconds < _MINUTE:
         if 0 < milliseconds < _SECOND:
             return f"{milliseconds}ms"
-        return f"{milliseconds / _SECOND:g}s"
+        seconds, rest = divmod(milliseconds, _SECOND)
+        return f"{milliseconds / _SECOND:g}s" if rest else f"{seconds}s"
     minutes, rest = divmod(milliseconds, _MINUTE)
     if minutes < _MINUTES_PER_HOUR:
         return f"{minutes}m{rest / _SECOND:g}s"

@@ -13,12 +13,12 @@ from gateway.clock import Clock
 from gateway.errors import PermissionDeniedError, RateLimitError
 from gateway.limit_estimates import Demand, Estimate, LearnedOutputs, Needs
 from gateway.limit_headers import headers
-from gateway.limit_plans import Plans
+from gateway.limit_plans import Plan, Plans
 from gateway.limit_rules import LimitRule
 from gateway.limit_taking import Grant, Taker
 from gateway.prices import Price
 from gateway.stores import Store
-from gateway.types import Call, Headers, Usage, User
+from gateway.types import Call, Headers, Record, Usage, User
 
 
 class Limiter:
@@ -64,14 +64,18 @@ class Limiter:
         *,
         price: Price | None = None,
         shared: bool = False,
+        record: Record | None = None,
     ) -> "Admission":
         """Return an admission to enter, which raises RateLimitError where a limit has no room.
 
         `price` is the model's; None: it has none. `shared`: the reply is stored or in flight already,
-        and the call costs a request and nothing else. Entering raises UnavailableError where the
-        store is away, PermissionDeniedError for an unpriced model under a budget, if so configured.
+        and the call costs a request and nothing else. What it waits is noted in `record`.
+        Entering raises UnavailableError where the store is away, PermissionDeniedError for an unpriced
+        model under a budget, if so configured.
         """
-        return Admission(self, user, call, estimate, price, shared)
+        admission = Admission(self, user, call, estimate, price, shared)
+        admission.record = record
+        return admission
 
     def used_ratios(self) -> dict[tuple[str, str, str], float]:
         """Return the share in use by (user, per, dimension) as of the last admission, for gauges.
@@ -89,7 +93,7 @@ class Admission:
 
     __slots__ = (
         "_asked", "_call", "_demand", "_estimate", "_grant", "_limiter", "_price", "_settled",
-        "_shared", "_started", "_upstream_grant", "_user", "headers", "upstream_refusal",
+        "_shared", "_started", "_upstream_grant", "_user", "headers", "record", "upstream_refusal",
     )  # fmt: skip
 
     def __init__(
@@ -105,6 +109,8 @@ class Admission:
         self.headers: Headers = ()
         # Why `take_upstream` said no last: to be raised where no target is left.
         self.upstream_refusal: RateLimitError | None = None
+        # Where it is noted how long the call had to wait.
+        self.record: Record | None = None
         self._limiter = limiter
         self._user = user
         self._call = call
@@ -131,7 +137,7 @@ class Admission:
                 code="model_not_priced",
             )
         if plan.rows:
-            self._grant = await limiter.taker.take(plan, self._wanted(), may_wait=True)
+            self._grant = await self._take(plan, may_wait=True)
             self.headers = headers(plan.rates, self._grant.decision)
         return self
 
@@ -157,7 +163,7 @@ class Admission:
         plan = limiter.plans.for_upstream(self._user, self._call, upstream)
         if plan is not None and plan.rows:
             try:
-                grant = await limiter.taker.take(plan, self._wanted(), may_wait=last)
+                grant = await self._take(plan, may_wait=last)
             except RateLimitError as error:
                 self.upstream_refusal = error
                 return False
@@ -186,6 +192,18 @@ class Admission:
         for grant in (self._grant, self._upstream_grant):
             if grant is not None:
                 self._limiter.taker.settle(grant, final)
+
+    async def _take(self, plan: Plan, *, may_wait: bool) -> Grant:
+        """Take a plan's rows; what that waited, also in vain, is not the gateway's own time."""
+        limiter = self._limiter
+        began = limiter.clock.monotonic()
+        try:
+            return await limiter.taker.take(plan, self._wanted(), may_wait=may_wait)
+        finally:
+            if self.record is not None:
+                queued_seconds = limiter.clock.monotonic() - began
+                self.record.queued_seconds += queued_seconds
+                self.record.waited_seconds += queued_seconds
 
     def _wanted(self) -> Demand:
         if self._demand is None:

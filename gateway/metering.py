@@ -9,6 +9,7 @@ from gateway.errors import GatewayError
 from gateway.metering_series import CallSeries, Key
 from gateway.metric_families import OTHER, Cell
 from gateway.metrics import Metrics
+from gateway.prices import NANODOLLARS_PER_USD
 from gateway.tracing import Tracer
 from gateway.types import Record, User
 
@@ -29,15 +30,23 @@ class Meter:
         self.access: Callable[[Entry], None] | None = None
         # Takes the entry of each call that was settled; None: there is no usage log.
         self.account: Callable[[Entry], None] | None = None
+        # Takes the entry of each call that is shown; None: nobody shows any.
+        self.show: Callable[[Entry], None] | None = None
         # None: calls are in nobody's trace.
         self.tracer: Tracer | None = None
-        self.in_flight = 0
+        # The calls in flight, by their identity.
+        self.open: dict[int, Record] = {}
         self._providers: Mapping[str, str] = {}
         self._series: dict[Key, CallSeries] = {}
         self._cells: dict[str, Cell] = {}
         self._second = 0
         self._lines = 0
         self._unsaid = 0
+
+    @property
+    def in_flight(self) -> int:
+        """How many calls are in flight."""
+        return len(self.open)
 
     def record(self, record: Record) -> "_Metered":
         """Return a context that counts `record` as in flight and settles it when it ends."""
@@ -50,7 +59,7 @@ class Meter:
 
     def begin(self, record: Record) -> None:
         """Count a call as in flight."""
-        self.in_flight += 1
+        self.open[id(record)] = record
         self._cell(record.endpoint).value += 1
 
     def routed(self, record: Record, endpoint: str) -> None:
@@ -67,7 +76,7 @@ class Meter:
 
     def end(self, record: Record) -> None:
         """Make metrics and an entry of a call that ended."""
-        self.in_flight -= 1
+        del self.open[id(record)]
         self._cell(record.endpoint).value -= 1
         total_seconds = self._clock.monotonic() - record.started
         if record.left is not None:
@@ -78,8 +87,15 @@ class Meter:
         self._count(record, total_seconds, own_seconds)
         says = self.access is not None and self._may_say(record.user)
         settled = self.account is not None and record.usage is not None
-        if says or settled:
+        if says or settled or self.show is not None:
             self._tell(record, total_seconds, own_seconds, says=says)
+
+    def late(self, record: Record) -> None:
+        """Count what a call came to that went on for other clients when its own had left."""
+        self._series_of(record).charge(record)
+        total_seconds = self._clock.monotonic() - record.started
+        own_seconds = max(0.0, total_seconds - record.waited_seconds)
+        self._tell(record, total_seconds, own_seconds, says=False)
 
     def unread(self, error: GatewayError, request_id: str) -> None:
         """Count and tell of a request that the parser refused."""
@@ -89,6 +105,14 @@ class Meter:
             self.access(Entry(now, request_id, error.status, error.label, unsaid=self._missed()))
 
     def _count(self, record: Record, total_seconds: float, own_seconds: float) -> None:
+        series = self._series_of(record)
+        series.count(record, total_seconds, own_seconds)
+        if record.cache is not None:
+            self._cached(record, record.cache)
+        if record.span is not None:
+            record.span.end(record, series.operation, series.provider, series.error)
+
+    def _series_of(self, record: Record) -> CallSeries:
         metrics, call, user, target = self.metrics, record.call, record.user, record.target
         key = (
             record.endpoint,
@@ -102,9 +126,15 @@ class Meter:
         if series is None:
             provider = self._providers.get(key[2], key[2])
             series = self._series[key] = CallSeries(metrics, key, provider)
-        series.count(record, total_seconds, own_seconds)
-        if record.span is not None:
-            record.span.end(record, series.operation, series.provider, series.error)
+        return series
+
+    def _cached(self, record: Record, outcome: str) -> None:
+        metrics, saved = self.metrics, record.saved
+        metrics.cache_requests.add((outcome,))
+        if saved is not None:
+            metrics.cache_saved_tokens.add((), saved.input_tokens + saved.output_tokens)
+        if record.saved_nanodollars:
+            metrics.cache_saved_cost.add((), record.saved_nanodollars / NANODOLLARS_PER_USD)
 
     def _tell(
         self, record: Record, total_seconds: float, own_seconds: float, *, says: bool
@@ -137,6 +167,8 @@ class Meter:
             self.account(entry)
         if says and self.access is not None:
             self.access(entry)
+        if self.show is not None:
+            self.show(entry)
 
     def _missed(self) -> int:
         unsaid, self._unsaid = self._unsaid, 0

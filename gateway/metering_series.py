@@ -53,15 +53,18 @@ class CallSeries:
         """Count a call that ended."""
         self._requests.value += 1
         self._overhead.observe(own_seconds)
-        usage = record.usage
-        if usage is not None:
-            self._count_tokens(usage)
+        self.charge(record)
+        if self._generated is not None:
+            self._count_generated(self._generated, record, record.usage, total_seconds)
+
+    def charge(self, record: Record) -> None:
+        """Count what a call came to."""
+        if record.usage is not None:
+            self._count_tokens(record.usage)
         if record.cost_nanodollars:
             if self._cost is None:
                 self._cost = self._metrics.cost.cell((self._key[3], self._key[1]))
             self._cost.value += record.cost_nanodollars / NANODOLLARS_PER_USD
-        if self._generated is not None:
-            self._count_generated(self._generated, record, usage, total_seconds)
 
     def _count_tokens(self, usage: Usage) -> None:
         first = len(TOKEN_TYPES) if usage.estimated else 0

@@ -83,12 +83,17 @@ class ClientConnection(web.RequestHandler):
         """Parse what came; a head that has begun must be whole within its deadline."""
         body = self._body
         if body is None:
-            super().data_received(data)
+            if self._head_deadline is None and len(data) <= MAX_HEAD_BYTES:
+                super().data_received(data)
+                self._head_bytes = 0 if self._messages else len(data)
+            else:
+                self._take(data)
             # A head that came whole begins a call at once.
-            if self._head_deadline is None and not self._messages:
+            if data and self._head_deadline is None and not self._messages:
                 self._watch_head()
             return
-        if body.is_eof():
+        # aiohttp calls with nothing when it reads on.
+        if data and body.is_eof():
             self._more_seen = True
         self._take(data)
         # No request can follow a body that is not over: what is queued now is a parser's error. aiohttp would

@@ -151,6 +151,9 @@ class Record:
     cost_nanodollars: int | None = None
     # "hit", "miss", "collapsed", "bypass"; None: the cache had no part in it.
     cache: str | None = None
+    # What an earlier reply, or another call's, saved: tokens, and nanodollars where they have a price.
+    saved: Usage | None = None
+    saved_nanodollars: int | None = None
     # None: nothing is traced.
     span: Span | None = None
     # Added to the reply: lower-case name and value.

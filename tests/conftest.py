@@ -89,7 +89,6 @@ class _Held(logging.Handler):
 def _new_loop() -> asyncio.AbstractEventLoop:
     loop = uvloop.new_event_loop()
     if LOOP_HELD_SECONDS:
-        loop.set_debug(True)
         loop.slow_callback_duration = LOOP_HELD_SECONDS
     return loop
 

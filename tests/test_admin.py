@@ -7,7 +7,10 @@ import pytest
 from aiohttp import web
 
 from gateway.admin import RENDER_FRESH_SECONDS, Admin
+from gateway.metering import Meter
 from gateway.metrics import Metrics
+from gateway.status.board import StatusBoard
+from gateway.status.routes import StatusPage
 from tests.support.clock import FakeClock
 
 
@@ -25,8 +28,13 @@ class Running:
 @pytest.fixture
 async def running() -> AsyncIterator[Running]:
     state = Running()
+    board = StatusBoard(Meter(state.metrics, state.clock), state.clock, lambda: state.reason)
     admin = Admin(
-        state.metrics.registry(), lambda: state.reason, lambda: state.ailment, state.clock
+        state.metrics.registry(),
+        lambda: state.reason,
+        lambda: state.ailment,
+        state.clock,
+        StatusPage(board, state.clock),
     )
     runner = web.AppRunner(admin.app(), access_log=None)
     await runner.setup()

@@ -22,6 +22,7 @@ FOUNDATION = {"types", "errors", "clock", "deadlines"}
 
 # Files of these names belong to one part, as those of a folder do.
 FOLDED = {
+    "cache_": "cache",
     "compose_": "compose",
     "config_": "config",
     "limit_": "limits",
@@ -38,7 +39,6 @@ ARROWS = {
     "errors": "",
     "clock": "",
     "deadlines": "clock",
-    # Bytes in, bytes out.
     "headers": "",
     "inflate": "",
     "body_coding": "",
@@ -47,7 +47,6 @@ ARROWS = {
     "prices": "",
     "splice": "",
     "stream_usage": "splice",
-    # Where shared state lives.
     "stores": "",
     # Policies.
     "auth": "",
@@ -68,6 +67,10 @@ ARROWS = {
     "server": "downstream",
     "relay": "inflate limits transport upstreams",
     "copying": "downstream headers inflate relay",
+    # One call that several clients read, and the tasks beside calls.
+    "tasks": "",
+    "flights": "copying downstream relay",
+    "sharing": "cache copying downstream flights limits replies tasks",
     "metrics": "",
     "entries": "prices",
     "metering": "entries metrics prices tracing",
@@ -75,7 +78,8 @@ ARROWS = {
     "logs": "batching",
     "ledger": "batching entries",
     "usage_report": "",
-    "admin": "",
+    "status": "entries guard metering metrics",
+    "admin": "status",
     "catalog": "auth relay",
     "upstream_tokens": "relay",
     "intake": "body_coding downstream endpoints json_body",
@@ -83,37 +87,39 @@ ARROWS = {
     "tracing": "",
     # The journey of one call, and the door before it.
     "accounting": "endpoints limits prices splice tokens",
-    "handler": "accounting auth cache catalog copying downstream endpoints headers intake limits prices relay "
-    "replies routing stream_usage transcript validation",
+    "handler": "accounting auth cache catalog copying downstream endpoints flights headers intake limits prices "
+    "relay replies routing sharing stream_usage transcript validation",
     "door": "downstream endpoints guard handler metering replies",
     # What can be configured, and how it is read.
     "config": "",
     # The composition root: parts are made here and nowhere else.
     "compose": "accounting auth cache catalog config copying door guard handler intake limits metering relay "
-    "recordings routing prices stores tokens tracing transport upstream_tokens upstreams validation",
+    "recordings routing prices sharing status stores tasks tokens tracing transport upstream_tokens upstreams "
+    "validation",
     "lifecycle": "",
     "binding": "config",
-    "app": "admin binding catalog compose config demo_upstream door downstream entries ledger lifecycle logs metering "
-    "metrics replies server",
+    "app": "admin binding catalog compose config door downstream entries ledger lifecycle logs metering "
+    "metrics replies server status tasks",
     # A small real upstream, and the command line.
     "demo_upstream": "",
+    "demo": "app config demo_upstream lifecycle logs",
     "probes": "config",
-    "__main__": "app auth config demo_upstream logs probes tokens usage_report",
+    "__main__": "app auth config demo logs probes tokens usage_report",
 }
 
 # Third-party package -> the modules or parts that are its home.
 HOMES = {
-    "aiohttp": "admin app demo_upstream door downstream handler intake server transport.aiohttp_client",
-    "cachetools": "stores.memory tokens",
+    "aiohttp": "admin app demo_upstream door downstream handler intake server status.routes transport.aiohttp_client",
+    "cachetools": "stores.values tokens",
     "hiredis": "stores.redis stores.redis_client",
     "httptools": "transport",
-    "msgspec": "upstream_tokens catalog config demo_upstream endpoints json_body logs splice stream_usage transcript "
-    "validation",
+    "msgspec": "cache catalog config demo_upstream endpoints json_body logs splice stream_usage transcript "
+    "upstream_tokens validation",
     "opentelemetry": "tracing.otel",
     "prometheus_client": "admin metrics",
     "requests": "tracing.otel",
     "tiktoken": "tokens",
-    "uvloop": "app demo_upstream",
+    "uvloop": "app demo demo_upstream",
     "yaml": "config_loader",
     "yarl": "transport.aiohttp_client",
 }
@@ -144,6 +150,9 @@ TOLD_IN_JOURNEY = {
     "intake.py": "test_errors.py",
     "lifecycle.py": "test_lifecycle.py",
     "metering.py": "test_metering.py",
+    "flights.py": "test_sharing.py",
+    "sharing.py": "test_sharing.py",
+    "compose_cache.py": "test_cache.py",
     "metering_series.py": "test_metering.py",
     "relay.py": "test_breaks.py",
     "transport/recorded.py": "test_recordings.py",
@@ -159,7 +168,9 @@ MODULES = {
     for path in sorted(PACKAGE.rglob("*.py"))
 }
 SOURCES = sorted(
-    path for folder in ("gateway", "tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")
+    path
+    for folder in ("gateway", "tests", "benchmarks", "dashboards")
+    for path in (ROOT / folder).rglob("*.py")
 )
 TESTS = [path for path in SOURCES if path.name.startswith("test_")]
 

@@ -83,6 +83,17 @@ BROKEN = {
             " in mode keys, clients send the gateway's keys"
         ],
     ),
+    "one cache for many accounts": (
+        f"{upstream('base_url: http://a/v1, auth: passthrough')}cache: {{scope: shared}}",
+        [
+            "2: cache.scope: clients' own keys go up to u:"
+            " what one account is answered is no other's"
+        ],
+    ),
+    "a cache's own memory": (
+        f"{LOCAL}cache: {{store: memory://}}",
+        ["2: cache.store: expected a Redis: redis://, rediss:// or unix://"],
+    ),
     "a target without its upstream": (
         f"{LOCAL}models: {{m: {{targets: [{{upstream: locla}}]}}}}",
         ["2: models.m.targets[0].upstream: there is no upstream locla; did you mean local?"],

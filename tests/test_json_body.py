@@ -12,10 +12,13 @@ from hypothesis import strategies as st
 
 from gateway.errors import InvalidRequestError
 from gateway.json_body import (
+    MAX_BLANK_BYTES,
     MAX_CONTAINERS,
     MAX_DEPTH,
+    MAX_ESCAPES,
     MAX_FLOATS,
     MAX_NAMES,
+    MAX_OUTSIDE_BYTES,
     MAX_STRINGS,
     MAX_VALUES,
     MAX_WIDE_TEXT_BYTES,
@@ -145,6 +148,9 @@ def test_odd_but_strict_json_passes(body: bytes) -> None:
         (b'{"a":[' + b"0," * MAX_VALUES + b"0,0]}", "320,000 values"),
         (b'{"a":[' + b"1e-320," * MAX_FLOATS + b"0.1]}", "10,000 decimal numbers"),
         (b'{"a":[' + (b"9" * 4300 + b",") * 100 + b"9]}", "too many long numbers"),
+        (b'{"a":' + b" \t" * MAX_BLANK_BYTES + b"0}", "more than 4 MiB of blanks"),
+        (b'{"a":' + b" " * MAX_OUTSIDE_BYTES + b"0}", "more than 12 MiB beside its strings"),
+        (b'{"a":"' + b"\\u0041" * MAX_ESCAPES + b'\\n"}', "3,000,000 escaped characters"),
         (b'{"a":"' + b"x" * MAX_WIDE_TEXT_BYTES + b'\\ud83d\\ude00"}', "characters such as emoji"),
     ],
 )

@@ -53,3 +53,8 @@ def test_runs_of_digits_are_counted() -> None:
     """A number twice as long as the piece holds one; shorter ones in an array hold none."""
     assert skeleton.count_runs_of_digits(b"[" + b"1" * 19 + b"]", 10) == 1
     assert skeleton.count_runs_of_digits(b"[" + b"123456789," * 50, 10) == 0
+
+
+def test_blanks_are_counted() -> None:
+    """The four that JSON knows, wherever they stand."""
+    assert skeleton.count_blanks(b' {"a" :\t[\r\n1, 2 ]}') == 7

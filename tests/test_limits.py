@@ -11,7 +11,7 @@ from gateway.limit_rules import Budget, LimitRule, Rate
 from gateway.limits import Limiter
 from gateway.prices import Price, nanodollars
 from gateway.stores import Decision
-from gateway.types import Usage
+from gateway.types import Record, Usage
 from tests.support.limiting import ALICE, BOB, Bench, call, in_use, limiting, usage
 
 PRICE = Price.from_usd(input=Decimal(2), cached_input=Decimal(1), output=Decimal(8))
@@ -278,6 +278,22 @@ async def test_the_last_upstream_is_waited_for() -> None:
         assert not waiting.done()
         first.settle(None)
         assert await waiting
+
+
+async def test_queueing_in_vain_is_not_own_time() -> None:
+    """What a call waited for a place that it did not get is noted as waited."""
+    bench = limiting(LimitRule(per=("user",), concurrency=1, wait_seconds=5))
+    record = Record(request_id="r", endpoint="e", method="POST", started=0.0)
+    async with bench.limiter.admit(ALICE, call(), FIFTY):
+        second = bench.limiter.admit(ALICE, call(), FIFTY, record=record)
+        waiting = asyncio.ensure_future(second.__aenter__())
+        for _ in range(60):
+            await asyncio.sleep(0)
+            bench.clock.advance(0.1)
+        with pytest.raises(RateLimitError):
+            await waiting
+
+    assert record.waited_seconds == pytest.approx(5, abs=0.2)
 
 
 async def test_a_known_refusal_is_given_before_the_body_is_read() -> None:

@@ -114,42 +114,6 @@ def test_wrong_usage_is_one_line(capsys: Capture, arguments: list[str], message:
     assert capsys.readouterr() == ("", f"{message}\n")
 
 
-def test_the_demo_listens_where_the_environment_says(
-    capsys: Capture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Without a flag the variable decides, and is named where it is wrong."""
-    monkeypatch.setenv("GATEWAY_LISTEN", "4000")
-
-    assert main(["demo"]) == 2
-    assert capsys.readouterr().err == (
-        "GATEWAY_LISTEN: expected an address such as 127.0.0.1:4000\n"
-    )
-
-
-def test_the_demo_needs_no_key_anywhere(capsys: Capture) -> None:
-    """Where others reach it the demo starts too, as in its image: nothing stands behind it but the echo."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "gateway", "demo", "--listen", "0.0.0.0:0"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as demo:
-        try:
-            assert "The demo gateway runs" in (demo.stdout or io.StringIO()).read(25)
-        finally:
-            demo.terminate()
-
-
-def test_the_healthcheck_of_a_variable_needs_no_more(
-    capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """A file in the middle of an edit, or the demo, which has none, makes no gateway look ill."""
-    monkeypatch.setenv("GATEWAY_ADMIN_LISTEN", f"unix:{tmp_path}/admin.sock")
-
-    assert main(["healthcheck", "-c", str(tmp_path / "missing.yaml")]) == 1
-    assert "no answer from unix:" in capsys.readouterr().err
-
-
 def test_every_problem_is_told(capsys: Capture, tmp_path: Path) -> None:
     """All that is wrong with a configuration is told at once, a line each."""
     path = written(tmp_path, f"{UPSTREAM}server: {{listen: x}}\nchecks: {{contxt: off}}\n")

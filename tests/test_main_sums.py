@@ -15,7 +15,7 @@ def test_requests_are_counted(tmp_path: Path) -> None:
     assert run("count", str(file)).stdout == b"8\n8\n"
     told = run("count", "--json", stdin=chat + b"nonsense\n")
     assert told.stdout == b'{"tokens": 8, "encoding": "o200k_base", "certainty": "exact"}\n'
-    assert told.stderr == b"request 2: not a JSON object\n"
+    assert told.stderr == b"request 2: no JSON object, or no messages\n"
     assert told.returncode == 1
     assert run("count", "no-such-file").returncode == 2
 

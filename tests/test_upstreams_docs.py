@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import trustme
 
 from gateway.config import Upstream
 from gateway.config_loader import load
@@ -42,7 +43,7 @@ def test_a_snippet_is_a_whole_configuration(snippet: str, tmp_path: Path) -> Non
 def test_what_a_snippet_leaves_commented_is_right_too(snippet: str, tmp_path: Path) -> None:
     """Its commented lines, taken in, are accepted; a file that one names is there."""
     authority = tmp_path / "company.pem"
-    authority.touch()
+    trustme.CA().cert_pem.write_to_path(str(authority))
     whole = re.sub(r"^( *)#(?=\w)", r"\1", snippet, flags=re.MULTILINE)
     whole = whole.replace("/etc/ssl/company.pem", str(authority))
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from docs import generate_validation
-from gateway.body_coding import check_content_type, inflate
+from gateway.body_coding import check_content_coding, check_content_type, inflate
 from gateway.endpoints import Kind
 from gateway.endpoints.rules import RULES
 from gateway.errors import InvalidRequestError
@@ -38,7 +38,9 @@ def body_of(case: Mapping[str, str]) -> bytes:
 def judge(body: bytes, kind: Kind, mode: Mode, headers: Mapping[str, str]) -> None:
     """Take a body the way that a request's takes."""
     check_content_type(headers.get("content-type", "application/json"))
-    plain = inflate(body, headers.get("content-encoding", "identity"), MAX_BODY_BYTES)
+    coding = headers.get("content-encoding", "identity")
+    check_content_coding(coding)
+    plain = inflate(body, coding, MAX_BODY_BYTES)
     check(decode(plain), RULES[kind], mode)
 
 

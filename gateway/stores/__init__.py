@@ -118,11 +118,19 @@ class Store(Protocol):
         booked, what goes beyond the hold at the present time. LEASE: the hold ends.
         """
 
+    async def aclose(self) -> None:
+        """Write what is unwritten and let go of everything."""
+
+
+class Values(Protocol):
+    """Bytes under keys, kept for a while: a cache's. One that is away finds nothing and keeps nothing."""
+
     async def get(self, key: str) -> bytes | None:
         """Return what was set, or None when it is gone."""
 
     async def set(self, key: str, value: bytes, ttl_seconds: float) -> None:
         """Keep `value` for `ttl_seconds`, or less where room is short."""
 
-    async def aclose(self) -> None:
-        """Write what is unwritten and let go of everything."""
+
+class SharedStore(Store, Values, Protocol):
+    """A server that keeps both."""

@@ -7,7 +7,7 @@ from typing import Literal
 
 from gateway.clock import Clock
 from gateway.errors import StoreError
-from gateway.stores import Bucket, Charges, Decision, Store
+from gateway.stores import Bucket, Charges, Decision, SharedStore
 from gateway.stores.memory import MemoryStore
 
 
@@ -16,7 +16,7 @@ class FailoverStore:
 
     def __init__(
         self,
-        shared: Store,
+        shared: SharedStore,
         clock: Clock,
         *,
         on_failure: Literal["allow", "refuse"] = "allow",
@@ -24,7 +24,7 @@ class FailoverStore:
     ) -> None:
         """`replicas`: how many gateways at most share the store."""
         self._shared = shared
-        self._local = MemoryStore(clock, max_values_bytes=0)
+        self._local = MemoryStore(clock)
         self._allow = on_failure == "allow"
         self._replicas = replicas
         self.errors = shared.errors

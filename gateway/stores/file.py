@@ -18,7 +18,7 @@ from typing import NamedTuple
 from gateway.clock import Clock
 from gateway.errors import StoreError
 from gateway.stores import Bucket, Charges, Decision, Kind
-from gateway.stores.memory import MAX_VALUES_BYTES, MemoryStore, Window
+from gateway.stores.memory import MemoryStore, Window
 
 _FLUSH_SECONDS = 0.5
 _SHORTEST_WINDOW_SECONDS = 60
@@ -50,11 +50,9 @@ class _Entry(NamedTuple):
 class FileStore(MemoryStore):
     """One process's state that outlives it. A second process cannot open the same file."""
 
-    def __init__(
-        self, path: Path, clock: Clock, *, max_values_bytes: int = MAX_VALUES_BYTES
-    ) -> None:
+    def __init__(self, path: Path, clock: Clock) -> None:
         """Read the journal. Raises StoreError where it cannot be used."""
-        super().__init__(clock, max_values_bytes=max_values_bytes)
+        super().__init__(clock)
         self.up = True
         self._dirty: dict[str, Bucket] = {}
         # One thread, so that writes and the closing come one after the other, also when who waited for

@@ -4,13 +4,8 @@ import math
 from collections import deque
 from collections.abc import Sequence
 
-from cachetools import LRUCache
-
 from gateway.clock import Clock, Timer
 from gateway.stores import NEVER, SLOTS, Bucket, Charges, Decision, Refusal
-
-# How many bytes `set` may keep.
-MAX_VALUES_BYTES = 64 << 20
 
 # The least time between two looks for states that are as good as new, and how many are looked at.
 MIN_SWEEP_SECONDS = 1.0
@@ -88,7 +83,7 @@ class MemoryStore:
 
     up = True
 
-    def __init__(self, clock: Clock, *, max_values_bytes: int = MAX_VALUES_BYTES) -> None:
+    def __init__(self, clock: Clock) -> None:
         self.errors: dict[str, int] = {}
         self._clock = clock
         self._now = clock.monotonic
@@ -97,9 +92,6 @@ class MemoryStore:
         # By how long a state lasts: the keys, in the order in which they are looked at.
         self._sweeps: dict[Lasts, deque[str]] = {}
         self._timers: dict[Lasts, Timer] = {}
-        self._values: LRUCache[str, tuple[float, bytes]] = LRUCache(
-            max_values_bytes, getsizeof=lambda entry: len(entry[1])
-        )
 
     def __len__(self) -> int:
         return len(self._windows)
@@ -162,22 +154,6 @@ class MemoryStore:
                 window.held -= amount
                 if not window.held:
                     del windows[bucket.key]
-
-    async def get(self, key: str) -> bytes | None:
-        """Return what was set and has not expired."""
-        entry = self._values.get(key)
-        if entry is None:
-            return None
-        due, value = entry
-        if due <= self._now():
-            del self._values[key]
-            return None
-        return value
-
-    async def set(self, key: str, value: bytes, ttl_seconds: float) -> None:
-        """Keep `value`, unless it alone is larger than all the room."""
-        if len(value) <= self._values.maxsize:
-            self._values[key] = (self._now() + ttl_seconds, value)
 
     async def aclose(self) -> None:
         """Stop sweeping."""

@@ -188,27 +188,10 @@ class TokenCounter:
         return replace(count, tokens=tokens, longest=tokens, margin=margin, certainty="estimate")
 
     def _is_large(self, payload: Object, encoding: str) -> bool:
-        """Tell whether counting would hold up the loop; looks no further than it has to.
-
-        Long texts that were counted before take as long as short ones.
-        """
-        knows = self._memo.knows
-        left = INLINE_CHARACTERS
-        rest: list[object] = [payload]
-        for value in rest:
-            if isinstance(value, str):
-                size = len(value)
-                if size < _LONG_CHARACTERS or not knows(encoding, value):
-                    left -= size
-            elif isinstance(value, dict):
-                left -= _CONTAINER_CHARACTERS * len(value)
-                rest.extend(value.values())
-            elif isinstance(value, list):
-                left -= _CONTAINER_CHARACTERS * len(value)
-                rest.extend(value)
-            if left < 0:
-                return True
-        return False
+        """Tell whether counting would hold up the loop; texts that were counted before take next to nothing."""
+        return _exceeds(payload, None) and _exceeds(
+            payload, lambda text: self._memo.knows(encoding, text)
+        )
 
     def _tokens(self, text: str, encoding: str) -> tuple[int, bool]:
         return self._memo.count(encoding, text, self._encoders[encoding].count)
@@ -250,6 +233,25 @@ def _all_texts(payload: Object) -> list[str]:
         elif isinstance(value, list):
             rest.extend(value)
     return texts
+
+
+def _exceeds(payload: Object, is_known: Callable[[str], bool] | None) -> bool:
+    """Tell whether a payload's texts and containers are too many for the loop; look no further than it takes."""
+    left = INLINE_CHARACTERS
+    rest: list[object] = [payload]
+    for value in rest:
+        if isinstance(value, str):
+            if is_known is None or len(value) < _LONG_CHARACTERS or not is_known(value):
+                left -= len(value)
+        elif isinstance(value, dict):
+            left -= _CONTAINER_CHARACTERS * len(value)
+            rest.extend(value.values())
+        elif isinstance(value, list):
+            left -= _CONTAINER_CHARACTERS * len(value)
+            rest.extend(value)
+        if left < 0:
+            return True
+    return False
 
 
 def _utf8_bytes(text: str) -> int:

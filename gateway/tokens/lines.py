@@ -16,11 +16,23 @@ def count_lines(lines: Iterable[bytes | str], counter: TokenCounter) -> Iterator
             payload = json.loads(line)
         except (ValueError, RecursionError):
             payload = None
-        if isinstance(payload, dict):
+        if isinstance(payload, dict) and _is_countable(payload):
             model = as_text(payload.get("model"))
             yield counter.count_now(_kind(payload), payload, model)
         else:
             yield None
+
+
+def _is_countable(payload: Object) -> bool:
+    """Tell whether a chat has messages; what is no list of objects would count as nothing."""
+    if "messages" not in payload:
+        return True
+    messages = payload["messages"]
+    return (
+        isinstance(messages, list)
+        and bool(messages)
+        and all(isinstance(message, dict) for message in messages)
+    )
 
 
 def _kind(payload: Object) -> Kind:

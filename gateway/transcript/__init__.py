@@ -97,6 +97,11 @@ class Transcript:
         self._clean = True
 
     @property
+    def ended(self) -> bool:
+        """Whether the body ended as its framing says."""
+        return self._clean
+
+    @property
     def complete(self) -> bool:
         """Whether the reply is known to be whole: it ended cleanly, and its own form says so too.
 

@@ -114,7 +114,7 @@ BAD = {
     ),
     "an open port without keys": (
         "server: {listen: '0.0.0.0:0'}\nauth: {mode: none}",
-        "server.listen",
+        "auth.mode",
     ),
     "an upstream nobody has": ("models: {m: {targets: [{upstream: nowhere}]}}", "nowhere"),
     "a circle": ("models: {a: {fallbacks: [b]}, b: {fallbacks: [a]}}", "circle"),

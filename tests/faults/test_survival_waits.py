@@ -10,7 +10,7 @@ import pytest
 
 from tests.journey.conftest import Connect, Start
 from tests.support.clock import FakeClock
-from tests.support.faults import CHUNKED, HOST, JSON, POST, asked, chat, refusal
+from tests.support.faults import CHAT, CHUNKED, HOST, JSON, POST, asked, chat, refusal
 from tests.support.gateway import HANG_SECONDS, RawClient, RunningGateway
 from tests.support.raw_upstream import (
     STREAM_HEAD,
@@ -300,3 +300,16 @@ async def test_many_come_and_leave_and_nothing_is_left(start: Start, connect: Co
         upstream.script(say(whole(b"{}")))
         assert (await asked(await connect(gateway), chat())).body == b"{}"
         assert len(upstream.connections) == 90
+
+
+async def test_a_large_body_leaves_no_deadline_behind(start: Start, connect: Connect) -> None:
+    """Reading on after a pause is no beginning of a head: an idle connection is not told 408 for it."""
+    clock = FakeClock()
+    async with raw_upstream(say(whole(b"{}"))) as upstream:
+        client = await connect(await start(upstream.url, clock=clock))
+        large = CHAT[:-1] + b',"user":"' + b"u" * 4_194_304 + b'"}'
+        assert (await asked(client, chat(body=large))).status == 200
+        for _ in range(30):
+            clock.advance(1)
+            await asyncio.sleep(0)
+        assert (await asked(client, chat())).body == b"{}"

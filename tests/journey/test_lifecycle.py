@@ -65,7 +65,8 @@ async def gateway(*arguments: str, **environ: str) -> AsyncIterator[Process]:
     finally:
         if process.returncode is None:
             process.kill()
-            await process.wait()
+        # What nobody read is read now: a pipe that is full never ends.
+        await process.communicate()
 
 
 @asynccontextmanager

@@ -243,18 +243,3 @@ async def test_a_cancelled_take_takes_nothing(bench: Bench) -> None:
 
     # What was sent is answered in order, so this is answered after all of it.
     await bench.until(lambda: fits(bench, *charges), 0.01)
-
-
-async def test_values_are_kept_for_their_time(bench: Bench) -> None:
-    """Bytes come back as they were set, until their time is over."""
-    assert await bench.store.get("key") is None
-    await bench.store.set("key", b"\x00\r\n\xff", 0.2)
-    await bench.store.set("other", b"", 60)
-
-    assert await bench.store.get("key") == b"\x00\r\n\xff"
-    assert await bench.store.get("other") == b""
-
-    async def gone() -> bool:
-        return await bench.store.get("key") is None
-
-    await bench.until(gone, 0.02)

@@ -206,21 +206,6 @@ def test_what_is_refused_or_released_leaves_no_lease_behind() -> None:
     assert len(store) == 1
 
 
-async def test_values_have_bounded_room() -> None:
-    """The least recently used value goes first; one larger than all the room is not kept."""
-    store = MemoryStore(FakeClock(), max_values_bytes=10)
-    await store.set("a", b"12345", 60)
-    await store.set("b", b"12345", 60)
-    await store.get("a")
-    await store.set("c", b"12345", 60)
-    await store.set("d", b"12345678901", 60)
-
-    assert await store.get("a") == b"12345"
-    assert await store.get("b") is None
-    assert await store.get("c") == b"12345"
-    assert await store.get("d") is None
-
-
 async def test_closing_stops_the_sweeps() -> None:
     """Nothing fires after the end."""
     clock = FakeClock()

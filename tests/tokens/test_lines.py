@@ -1,5 +1,7 @@
 """Requests counted line by line."""
 
+import pytest
+
 from gateway.tokens import TokenCounter, count_lines
 
 LINES: list[bytes | str] = [
@@ -29,3 +31,11 @@ def test_lines(counter: TokenCounter) -> None:
         None,
         (3, "estimate", "o200k_base"),
     ]
+
+
+@pytest.mark.parametrize("messages", ["null", "[]", '"Hi"', "{}", "[1]", '[{"role":"user"},[]]'])
+def test_a_chat_without_messages_is_none(counter: TokenCounter, messages: str) -> None:
+    """What OpenAI would refuse gets no number that looks like a bill."""
+    line = f'{{"model":"gpt-4o","messages":{messages}}}'
+
+    assert list(count_lines([line], counter)) == [None]
