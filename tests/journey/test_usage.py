@@ -195,3 +195,21 @@ async def test_the_usage_log_survives_a_kill(demo: DemoUpstream, tmp_path: Path)
 
     models = [json.loads(line)["model"] for line in path.read_text().splitlines()]
     assert models == ["demo", "demo"]
+
+
+async def test_a_kept_stream_is_what_its_client_may_read(start: Start, connect: Connect) -> None:
+    """What is kept has lost what its client did not ask for, and does not answer a client that asks."""
+    sure = b'{"temperature":0,'
+    async with raw_upstream(say(STREAM_HEAD, chunked(ASKED))) as up:
+        client = await connect(await start(up.url, ALWAYS + "cache: {ttl: 1h}\n"))
+        outcomes = []
+        for body in (CHAT, CHAT, ASKING, ASKING):
+            client.request("POST", "/v1/chat/completions", sure + body[1:])
+            reply = await client.reply()
+            outcomes.append(
+                (reply.body, (reply.header("cache-status") or "").partition(";")[2][:4])
+            )
+        asked = up.requests
+
+    assert outcomes == [(UNASKED, " fwd"), (UNASKED, " hit"), (ASKED, " fwd"), (ASKED, " hit")]
+    assert asked == 2
