@@ -1,7 +1,7 @@
 """Exchanges kept in readable files: their names, their texts, and which of them answers a request. No sockets.
 
 A request is the same as a recorded one where method, path and body are: in JSON neither the order of members nor
-white space matters. Keys and other header fields of a request are not kept.
+white space matters. Keys are not kept: no header field of a request is, and of a query that names one only the name.
 """
 
 import base64
@@ -31,6 +31,11 @@ _NOT_KEPT = frozenset(
 )
 _EVENT_END = re.compile(rb"(?<=\n\n)|(?<=\r\n\r\n)|(?<=\r\r)")
 _BOUNDARY = re.compile(rb'boundary="?([^";,\s]+)', re.IGNORECASE)
+# Names under which keys go in a query: Azure's, Google's, those of signed URLs.
+_QUERY_KEY = re.compile(
+    r"(?<=[?&])((?:api[-_]?key|key|subscription-key|(?:access[-_]?)?token|sig(?:nature)?)=)[^&]+",
+    re.IGNORECASE,
+)
 _ABSENT = object()
 
 
@@ -52,15 +57,15 @@ class Asked:
     @classmethod
     def of(cls, method: str, target: str, headers: Headers, body: bytes) -> "Asked":
         """Return what is compared of a request."""
+        target = _QUERY_KEY.sub(r"\1-", target)
         try:
             payload = json.loads(body) if body else None
+            alike = json.dumps(payload, sort_keys=True, separators=(",", ":")).encode()
         except (ValueError, RecursionError):
-            payload = None
-        if payload is not None:
-            body = json.dumps(payload, sort_keys=True, separators=(",", ":")).encode()
-        else:
-            body = _without_boundary(headers, body)
-        parts = (method.encode(), target.encode(), body)
+            payload, alike = None, b""
+        if payload is None:
+            alike = _without_boundary(headers, body)
+        parts = (method.encode(), target.encode("utf-8", "surrogateescape"), alike)
         digest = sha256(b"\0".join(sha256(part).digest() for part in parts)).hexdigest()
         return cls(method=method, target=target, payload=payload, digest=digest)
 
@@ -82,8 +87,8 @@ class Recording:
     pieces: tuple[bytes, ...]
     name: str = ""
 
-    def text(self) -> str:
-        """Return the file's text."""
+    def content(self) -> bytes:
+        """Return what the file holds. Raises RecursionError for a body that is nested too deeply."""
         request: dict[str, object] = {"method": self.asked.method, "target": self.asked.target}
         if self.asked.payload is not None:
             request["body"] = self.asked.payload
@@ -105,7 +110,9 @@ class Recording:
             "request": request,
             "reply": reply,
         }
-        return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        # Half of a surrogate pair has no UTF-8; its backslash is JSON's own way to write it.
+        return text.encode("utf-8", "backslashreplace")
 
 
 def reply_recorded(asked: Asked, status: int, headers: Headers, body: bytes) -> Recording:
@@ -159,6 +166,8 @@ class Shelf:
         """Read a folder's recordings. Raises BadRecordingError, OSError."""
         shelf = cls(str(folder))
         for path in sorted(folder.glob("*.json"), key=_order):
+            if not path.stat().st_size:
+                continue  # a name that was taken by a gateway that was killed before it wrote
             recording = read_recording(path)
             shelf._by_digest.setdefault(recording.asked.digest, []).append(recording)
         return shelf
@@ -185,7 +194,7 @@ class Shelf:
             targets = sorted({f"{one.asked.method} {one.asked.target}" for one in known})
             there = ", ".join(targets[:MAX_TOLD]) or "nothing"
             return f"{begin} Recorded is: {there}."
-        told = {one.name: list(differences(one.asked.payload, asked.payload)) for one in alike}
+        told = {one.name: _told(one.asked.payload, asked.payload) for one in alike}
         name = min(told, key=lambda one: (len(told[one]), one))
         what = "; ".join(told[name][:MAX_TOLD]) or "its body"
         more = len(told[name]) - MAX_TOLD
@@ -205,6 +214,13 @@ def differences(recorded: object, asked: object, path: str = "") -> Iterator[str
             yield from differences(_at(recorded, index), _at(asked, index), f"{path}[{index}]")
     elif recorded is _ABSENT or asked is _ABSENT or recorded != asked:
         yield f"{path or 'its body'} (recorded {_shown(recorded)}, asked {_shown(asked)})"
+
+
+def _told(recorded: object, asked: object) -> list[str]:
+    try:
+        return list(differences(recorded, asked))
+    except RecursionError:
+        return ["its body, which is nested too deeply to compare"]
 
 
 def _at(values: Sequence[object], index: int) -> object:

@@ -28,7 +28,7 @@ def asked(body: bytes = BODY, target: str = TARGET, headers: Headers = JSON) -> 
 
 def put(folder: Path, name: str, body: bytes, reply: bytes) -> None:
     """Write a recording."""
-    (folder / name).write_text(reply_recorded(asked(body), 200, JSON, reply).text())
+    (folder / name).write_bytes(reply_recorded(asked(body), 200, JSON, reply).content())
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_what_is_written_is_read_back(
 ) -> None:
     """Bytes, status and fields come back as they were; streams event by event, binary ones too."""
     path = tmp_path / "one.json"
-    path.write_text(reply_recorded(asked(), 201, ((b"Content-Type", kind),), body).text())
+    path.write_bytes(reply_recorded(asked(), 201, ((b"Content-Type", kind),), body).content())
 
     assert read_recording(path) == Recording(
         asked=asked(),
@@ -154,7 +154,7 @@ def test_differences_are_few_words() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "[]", "{}", "{", json.dumps({"digest": "", "request": {}, "reply": {}}), "\x00", '"x"'],
+    [" ", "[]", "{}", "{", json.dumps({"digest": "", "request": {}, "reply": {}}), "\x00", '"x"'],
 )
 def test_what_is_no_recording_is_named(tmp_path: Path, text: str) -> None:
     """A file of another kind is an error with its name, not a reply that nobody gave."""
@@ -162,3 +162,43 @@ def test_what_is_no_recording_is_named(tmp_path: Path, text: str) -> None:
 
     with pytest.raises(BadRecordingError, match=r"bad\.json is no recording"):
         Shelf.read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["api-key", "API_KEY", "key", "access_token", "sig"])
+def test_a_key_in_the_query_is_not_kept(name: str) -> None:
+    """Its name is, so that the same request with another key gets the same reply."""
+    one, other = (asked(target=f"{TARGET}?v=1&{name}=secret-{n}&w=2") for n in (1, 2))
+
+    assert one.digest == other.digest
+    assert one.target == f"{TARGET}?v=1&{name}=-&w=2"
+    assert b"secret" not in reply_recorded(one, 200, JSON, b"{}").content()
+
+
+def test_what_has_no_utf8_is_kept_as_well(tmp_path: Path) -> None:
+    """Half of a surrogate pair in a body, and a byte of another encoding in a path, come back as they were."""
+    odd = asked(b'{"a":"\\ud800"}', target="/v1/x?\udcff")
+    path = tmp_path / "odd-1.json"
+    path.write_bytes(reply_recorded(odd, 200, JSON, b"{}").content())
+
+    assert read_recording(path).asked == odd
+
+
+def test_a_name_taken_by_a_gateway_that_was_killed_is_passed_over(tmp_path: Path) -> None:
+    """An empty file, or one that is not finished, makes no folder unusable."""
+    put(tmp_path, "a-2.json", BODY, b"2")
+    (tmp_path / "a-1.json").touch()
+    (tmp_path / "a-3.part").write_text("{")
+    shelf = Shelf.read(tmp_path)
+
+    assert (taken := shelf.take(asked())) is not None
+    assert taken.pieces == (b"2",)
+
+
+def test_bodies_nested_too_deeply_are_told_apart_without_a_walk(tmp_path: Path) -> None:
+    """A miss on one is a message, not a failure."""
+    deep = asked(b"[" * 900 + b"]" * 900)
+    shelf = Shelf(
+        str(tmp_path), {deep.digest: [Recording(asked=deep, status=200, headers=(), pieces=())]}
+    )
+
+    assert "differs in" in shelf.told_missing(asked(b"[" * 901 + b"]" * 901))

@@ -4,6 +4,8 @@ What a file holds is in `recordings.py`.
 """
 
 import asyncio
+import contextlib
+import itertools
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -82,13 +84,15 @@ class _RecordedReply:
         if max(len(body), len(self._sent)) > MAX_RECORDED_BYTES:
             log.warning("an exchange of more than %d bytes was not recorded", MAX_RECORDED_BYTES)
             return
+        try:
+            await asyncio.to_thread(self._keep, bytes(body))
+        except (OSError, RecursionError) as error:
+            log.warning("an exchange was not recorded: %s", error)
+
+    def _keep(self, body: bytes) -> None:
         request = self._request
         asked = Asked.of(request.method, request.target, request.headers, bytes(self._sent))
-        recording = reply_recorded(asked, self.status, self.headers, bytes(body))
-        try:
-            await asyncio.to_thread(write, recording, self._folder)
-        except OSError as error:
-            log.warning("an exchange was not recorded: %s", error)
+        write(reply_recorded(asked, self.status, self.headers, body), self._folder)
 
     def pause(self) -> None:
         """Stop reading."""
@@ -167,19 +171,32 @@ class _ReplayedReply:
 
 
 def write(recording: Recording, folder: Path) -> Path:
-    """Write a recording to the first free name of its request. Raises OSError."""
+    """Write a recording to the first free name of its request, whole or not at all.
+
+    Raises OSError, RecursionError.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    text = recording.text()
-    number = 1
-    while True:
-        path = folder / f"{recording.asked.stem}-{number}.json"
-        try:
-            with path.open("x", encoding="utf-8") as file:
-                file.write(text)
-        except FileExistsError:
-            number += 1
-        else:
+    content = recording.content()
+    path = _free(folder, recording.asked.stem)
+    unfinished = path.with_suffix(".part")
+    try:
+        unfinished.write_bytes(content)
+        unfinished.replace(path)
+    except OSError:
+        unfinished.unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+        raise
+    return path
+
+
+def _free(folder: Path, stem: str) -> Path:
+    """Take the first free name by an empty file, which replaying passes over."""
+    for number in itertools.count(1):
+        path = folder / f"{stem}-{number}.json"
+        with contextlib.suppress(FileExistsError):
+            path.touch(exist_ok=False)
             return path
+    raise AssertionError("unreachable")
 
 
 async def _kept(pieces: AsyncIterator[bytes], into: bytearray) -> AsyncIterator[bytes]:

@@ -114,3 +114,15 @@ async def test_a_cut_reply_is_not_recorded(start: Start, connect: Connect, tmp_p
         assert not (await client.reply()).whole
 
     assert not (tmp_path / "r").exists()
+
+
+async def test_what_cannot_be_written_costs_the_client_nothing(
+    demo: DemoUpstream, start: Start, connect: Connect, tmp_path: Path
+) -> None:
+    """A folder that is none, as a full disk would, loses the recording and not the reply."""
+    (tmp_path / "r").write_text("a file")
+    client = await connect(await start(demo.url, mode("record", tmp_path / "r")))
+    client.request("POST", "/v1/chat/completions", STREAM)
+    reply = await client.reply()
+
+    assert (reply.status, reply.whole) == (200, True)
