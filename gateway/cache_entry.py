@@ -24,7 +24,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
     status: int
     headers: Headers
-    body: bytes
+    # Of an entry that was unpacked a view of the store's own bytes: a hit copies none of them.
+    body: bytes | memoryview
     # Seconds since 1970.
     stored_at: float
     usage: Usage | None = None
@@ -53,15 +54,15 @@ def pack(entry: Entry) -> bytes:
 
 def unpack(value: bytes) -> Entry | None:
     """Return what `pack` made bytes of; None where something else stands in the store."""
-    line, _, body = value.partition(b"\n")
+    line_bytes = value.find(b"\n")
     try:
-        about = _decode(line)
+        about = _decode(value[: max(0, line_bytes)])
     except msgspec.DecodeError:
         return None
     return Entry(
         status=about.status,
         headers=tuple((n.encode("latin-1"), v.encode("latin-1")) for n, v in about.fields),
-        body=body,
+        body=memoryview(value)[line_bytes + 1 :],
         stored_at=about.stored_at,
         usage=about.usage,
         cost_nanodollars=about.cost_nanodollars,

@@ -41,7 +41,9 @@ class Flight:
     def __init__(self, max_bytes: int, stall_seconds: float) -> None:
         """`max_bytes`: how much of the body is held for those who join, or are behind."""
         self.head: Head | None = None
-        self.body = bytearray()
+        self._live = bytearray()
+        # Of a kept reply the store's own bytes: however many read it, it is held once.
+        self.body: bytearray | memoryview = self._live
         # How much of the body came, and how much of that is no longer held.
         self.end = 0
         self.dropped = 0
@@ -57,11 +59,13 @@ class Flight:
         self._held = False
 
     @classmethod
-    def of(cls, head: Head, body: bytes, stall_seconds: float, *, by_event: bool) -> "Flight":
+    def of(
+        cls, head: Head, body: bytes | memoryview, stall_seconds: float, *, by_event: bool
+    ) -> "Flight":
         """Return a flight that is over: a reply that was kept."""
         flight = cls(len(body), stall_seconds)
         flight.head = head
-        flight.body += body
+        flight.body = memoryview(body)
         flight.end = len(body)
         flight.landed = True
         flight.by_event = by_event
@@ -147,14 +151,14 @@ class Flight:
 
     def reply(self, status: int, reason: bytes | None, headers: Headers, body: bytes) -> None:
         """Note a whole reply."""
-        self.body += body
+        self._live += body
         self.end = len(body)
         self.landed = True
         self._begin(Head(status, reason, headers, "whole"))
 
     def write(self, data: bytes) -> None:
         """Note a piece of the body, and hand it on to all who keep up."""
-        self.body += data
+        self._live += data
         self.end += len(data)
         self._pump()
         self._drop_read()
@@ -196,9 +200,11 @@ class Flight:
             most = max(self._max_bytes, HOLD_BYTES)
             for reader in tuple(self._readers):
                 if self.end - reader.position > most:
+                    # Nothing is held for it from now on, though it may not have heard of it yet.
+                    del self._readers[reader]
                     reader.fall_behind()
         read = min((reader.position for reader in self._readers), default=self.end)
-        del self.body[: read - self.dropped]
+        del self._live[: read - self.dropped]
         self.dropped = read
 
 

@@ -176,7 +176,9 @@ class Handler:
             return
 
         def admit(shared: bool) -> Admission:
-            return self.limiter.admit(user, call, counted.estimate, price=price, shared=shared)
+            return self.limiter.admit(
+                user, call, counted.estimate, price=price, shared=shared, record=record
+            )
 
         async def fly(admission: Admission, flight: Flight) -> bool:
             answer, transcript = await self._relay(

@@ -85,9 +85,8 @@ class Sharing:
         return call if call is not None and call.flight.joinable else None
 
     async def _replay(self, hit: Hit, down: Downstream, record: Record, admit: Admit) -> None:
-        entry, began = hit.entry, self.clock.monotonic()
+        entry = hit.entry
         async with admit(True) as admission:  # 429
-            self._queued(record, began)
             record.cache = "hit"
             record.saved, record.saved_nanodollars = entry.usage, entry.cost_nanodollars
             _tell(record, admission, b"hit; ttl=%d" % hit.ttl_seconds)
@@ -104,9 +103,7 @@ class Sharing:
             record.waited_seconds += self.clock.monotonic() - began
             if not admitted:
                 return False
-            began = self.clock.monotonic()
             async with admit(True) as admission:  # 429
-                self._queued(record, began)
                 if reader.lost:
                     return False
                 record.cache = "collapsed"
@@ -136,7 +133,8 @@ class Sharing:
             settled=loop.create_future(),
         )
         reader = Reader(call.flight)
-        if wanted.key not in self._calls or not self._calls[wanted.key].flight.joinable:
+        # One that is asked anew is newer than one on its way, and takes its place.
+        if wanted.anew or self._joinable(wanted) is None:
             self._calls[wanted.key] = call
         call.task = self.tasks.start(self._fly(call, wanted, admit, ask))
         try:
@@ -150,10 +148,9 @@ class Sharing:
     async def _fly(self, call: Call, wanted: Wanted, admit: Admit, ask: Ask) -> None:
         """Run a shared call: whatever happens is told to those who read."""
         flight, record = call.flight, call.record
-        keep, began = False, self.clock.monotonic()
+        keep = False
         try:
             async with admit(False) as admission:  # 429, to the opener alone
-                self._queued(record, began)
                 call.admitted.set_result(True)
                 keep = await ask(admission, flight)
         except Exception as error:  # noqa: BLE001 - raised again in the calls of those who read
@@ -170,7 +167,7 @@ class Sharing:
                 self.late(record)
             if not keep:
                 self._forget(call)
-        if keep:
+        if keep and self._calls.get(call.key) is call:
             try:
                 await self.cache.keep(wanted, self._entry(call))
             finally:
@@ -210,10 +207,6 @@ class Sharing:
             await reader.read(down, present)
         finally:
             record.waited_seconds += self.clock.monotonic() - began
-
-    def _queued(self, record: Record, began: float) -> None:
-        record.queued_seconds = self.clock.monotonic() - began
-        record.waited_seconds += record.queued_seconds
 
     def _present(self, record: Record, call: Call | None = None) -> Present:
         """Return what makes the head for a client that shares another's reply: nothing that was the other's."""

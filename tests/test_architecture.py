@@ -150,7 +150,6 @@ TOLD_IN_JOURNEY = {
     "intake.py": "test_errors.py",
     "lifecycle.py": "test_lifecycle.py",
     "metering.py": "test_metering.py",
-    "flights.py": "test_sharing.py",
     "sharing.py": "test_sharing.py",
     "compose_cache.py": "test_cache.py",
     "metering_series.py": "test_metering.py",

@@ -308,6 +308,25 @@ async def test_a_long_reply_is_not_joined(start: Start, connect: Connect) -> Non
     assert ended
 
 
+async def test_an_older_reply_never_replaces_a_newer(start: Start, connect: Connect) -> None:
+    """What `no-cache` brought stays, though the call before it ends later."""
+    go = asyncio.Event()
+    newer = b'{"choices":[],"n":2}'
+    async with raw_upstream(
+        say(go, HEAD + ANSWER), say(whole(newer, b"Content-Type: application/json"))
+    ) as upstream:
+        gateway = await start(upstream.url, CACHE)
+        (older,) = await asking(gateway, connect, 1, COLD)
+        await ask(await connect(gateway), COLD, ("cache-control", "no-cache"))
+        go.set()
+        first = await older.reply()
+        await settled(gateway)
+        again = await ask(await connect(gateway))
+
+    assert first.body == ANSWER
+    assert (again.body, upstream.requests) == (newer, 2)
+
+
 async def test_a_slow_reader_does_not_hold_the_others_up(start: Start, connect: Connect) -> None:
     """One that stands still is cut when it is too far behind; the others get all of it."""
     go = asyncio.Event()
@@ -347,47 +366,3 @@ async def test_readers_that_all_stand_still_hold_the_upstream_back(
 
     assert held <= 262_144
     assert (len(body), ended) == (many * len(piece), True)
-
-
-async def test_a_call_waits_its_turn_for_others_too(start: Start, connect: Connect) -> None:
-    """While the one that opened a call queues, others wait with it; it may leave, and the call still has its turn."""
-    go = asyncio.Event()
-    limits = "limits: [{per: user, concurrency: 1, wait: 60s}]\n"
-    async with raw_upstream(say(go, HEAD + ANSWER), answered()) as upstream:
-        gateway = await start(upstream.url, CACHE + limits)
-        warm = COLD.replace(b'"temperature":0', b'"temperature":1')
-        (first,) = await asking(gateway, connect, 1, warm)
-        opener, other = await connect(gateway), await connect(gateway)
-        opener.request("POST", CHAT, COLD)
-        await in_flight(gateway, 2)
-        other.request("POST", CHAT, COLD)
-        await in_flight(gateway, 3)
-        opener.writer.transport.abort()
-        await in_flight(gateway, 2)
-        go.set()
-        replies = [await first.reply(), await other.reply()]
-
-    assert [reply.status for reply in replies] == [200, 200]
-    assert replies[1].header("cache-status") == COLLAPSED
-    assert upstream.requests == 2
-
-
-async def test_all_who_queue_may_leave(start: Start, connect: Connect) -> None:
-    """A call that nobody waits for any more gives its place in the queue back and asks no upstream."""
-    go = asyncio.Event()
-    limits = "limits: [{per: user, concurrency: 1, wait: 60s}]\n"
-    async with raw_upstream(say(go, HEAD + ANSWER), answered()) as upstream:
-        gateway = await start(upstream.url, CACHE + limits)
-        warm = COLD.replace(b'"temperature":0', b'"temperature":1')
-        (first,) = await asking(gateway, connect, 1, warm)
-        for _ in range(2):
-            client = await connect(gateway)
-            client.request("POST", CHAT, COLD)
-            await in_flight(gateway, 2)
-            client.writer.transport.abort()
-            await in_flight(gateway, 1)
-        go.set()
-        await first.reply()
-        await settled(gateway)
-
-    assert upstream.requests == 1
