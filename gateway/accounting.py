@@ -89,8 +89,9 @@ class Accountant:
         """Count a call's prompt, and find what can hold it.
 
         `context`: what the client asks for where its prompt is too long. Raises InvalidRequestError,
-        `context_length_exceeded`, where nothing can.
+        `context_length_exceeded`, where nothing can, and for a `context` that says nothing known.
         """
+        _check_context(context)
         if kind is None or call.model is None:
             return Counted(call=call, targets=targets, estimate=Estimate(max_output_tokens=0))
         count = await self.counter.count(kind, call.payload, call.model)
@@ -212,6 +213,13 @@ class Accountant:
         prices = [self.price(t.asked, t.model, model) for t in counted.targets]
         known = [price for price in prices if price is not None]
         return max(known, key=lambda price: price.bound(_A_MILLION, _A_MILLION), default=None)
+
+
+def _check_context(context: str | None) -> None:
+    if context not in (None, "trim", "reject"):
+        raise InvalidRequestError(
+            "The header x-gateway-context must be trim or reject.", code="invalid_value"
+        )
 
 
 def _estimate(kind: Kind, call: Call, count: Count, info: ModelInfo | None) -> Estimate:

@@ -2,8 +2,11 @@
 
 import json
 
+import pytest
+
 from gateway.demo_upstream import DemoUpstream
 from tests.journey.conftest import Connect, Start
+from tests.support.gateway import RawClient
 from tests.support.raw_upstream import STREAM_HEAD, chunked, raw_upstream, say, whole
 
 WORLD_SERIES = [
@@ -82,6 +85,21 @@ async def test_whole_turns_are_dropped_where_it_is_asked_for(
     assert sent["messages"] == [messages[0], *messages[1 + 2 * went :]]
     assert int(reply.header("x-gateway-prompt-tokens") or 0) <= 8192 * 0.8
     assert demo.last.header("x-gateway-context") is None
+
+
+@pytest.mark.parametrize(
+    ("said", "status"), [("trim", 200), ("reject", 200), ("drop", 400), ("Trim, please", 400)]
+)
+async def test_what_the_client_wants_of_long_prompts_is_a_known_word(
+    client: RawClient, said: str, status: int
+) -> None:
+    """A word that means nothing here is told, not passed over: the prompt would be treated otherwise."""
+    body = chat("gpt-4o", WORLD_SERIES)
+    client.request("POST", "/v1/chat/completions", body, (("X-Gateway-Context", said),))
+    reply = await client.reply()
+
+    assert reply.status == status
+    assert status == 200 or json.loads(reply.body)["error"]["code"] == "invalid_value"
 
 
 async def test_a_stream_without_usage_is_counted(start: Start, connect: Connect) -> None:
