@@ -173,7 +173,7 @@ STAYS = [
     b"Proxy-Connection: keep-alive",
     b"TE: trailers",
     b"Keep-Alive: timeout=5",
-    b"X-Gateway-Context: off",
+    b"X-Gateway-Context: reject",
     b"X_Forwarded_For: 10.0.0.7",
     b"x-real_ip: 10.0.0.7",
 ]
