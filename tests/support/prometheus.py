@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 # Only ends a hang: far above anything that is waited for.
-HANG_SECONDS = 30.0
+HANG_SECONDS = 60.0
 POLL_SECONDS = 0.05
 
 
@@ -59,7 +59,16 @@ class Prometheus:
         """Return once an expression has an answer."""
         end = time.monotonic() + HANG_SECONDS
         while not self.query(expr):
-            assert time.monotonic() < end, f"no answer to {expr}"
+            assert time.monotonic() < end, f"no answer to {expr}; {self._judged()}"
+
+    def _judged(self) -> str:
+        """Return when each group of rules was judged last, and what went wrong: why an answer may be missing."""
+        groups = self.ask("rules")["groups"]
+        return "; ".join(
+            f"{group['name']} at {group['lastEvaluation']}: "
+            + (", ".join(rule["lastError"] for rule in group["rules"] if rule.get("lastError")) or "ok")
+            for group in groups
+        )
             time.sleep(POLL_SECONDS)
 
 
