@@ -60,16 +60,19 @@ class Prometheus:
         end = time.monotonic() + HANG_SECONDS
         while not self.query(expr):
             assert time.monotonic() < end, f"no answer to {expr}; {self._judged()}"
+            time.sleep(POLL_SECONDS)
 
     def _judged(self) -> str:
         """Return when each group of rules was judged last, and what went wrong: why an answer may be missing."""
         groups = self.ask("rules")["groups"]
         return "; ".join(
             f"{group['name']} at {group['lastEvaluation']}: "
-            + (", ".join(rule["lastError"] for rule in group["rules"] if rule.get("lastError")) or "ok")
+            + (
+                ", ".join(rule["lastError"] for rule in group["rules"] if rule.get("lastError"))
+                or "ok"
+            )
             for group in groups
         )
-            time.sleep(POLL_SECONDS)
 
 
 def installed() -> bool:
