@@ -14,7 +14,7 @@ import uvloop
 from hypothesis import settings
 
 # Asserts outside of test files hold under `python -O` too, and say what they compared.
-pytest.register_assert_rewrite("tests.support")
+pytest.register_assert_rewrite("tests.support", "tests.dashboards.traffic")
 
 # Properties look at the same examples on each run; `--hypothesis-profile=long` looks for new ones.
 settings.register_profile("steady", derandomize=True, deadline=None, max_examples=100)
