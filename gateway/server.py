@@ -14,6 +14,7 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import _ErrInfo
+from yarl import URL
 
 from gateway.deadlines import Deadline, Deadlines
 from gateway.downstream import BadFramingError, RawReply, error_reply
@@ -78,6 +79,15 @@ class ClientConnection(web.RequestHandler):
         """Note that a request's head is whole and its call begins."""
         self._body = body
         self._drop_head_deadline()
+
+    async def start(self) -> None:
+        """Serve the connection's calls; a failure of that itself ends it, since nobody else would."""
+        try:
+            await super().start()
+        except Exception:
+            if self.transport is not None:
+                self.transport.abort()
+            raise
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; a head that has begun must be whole within its deadline."""
@@ -246,7 +256,9 @@ def _head_size(message: RawRequestMessage | _ErrInfo) -> int:
     """Return the size of a request's head in bytes, line ends and the like left out."""
     if isinstance(message, _ErrInfo):
         return 0
-    return len(message.path) + sum(len(name) + len(value) for name, value in message.raw_headers)
+    return len(message.path or "") + sum(
+        len(name) + len(value) for name, value in message.raw_headers
+    )
 
 
 class DataServer(web.Server):
@@ -320,4 +332,7 @@ class DataServer(web.Server):
     ) -> web.BaseRequest:
         if isinstance(protocol, ClientConnection):
             protocol.begin(payload)
+        if message.path is None:
+            # What aiohttp makes of CONNECT with nothing behind it: it has no target to be found.
+            message = message._replace(path="", url=URL())
         return web.BaseRequest(message, payload, protocol, writer, task, asyncio.get_running_loop())

@@ -121,7 +121,7 @@ HOMES = {
     "tiktoken": "tokens",
     "uvloop": "app demo demo_upstream",
     "yaml": "config_loader",
-    "yarl": "transport.aiohttp_client",
+    "yarl": "server transport.aiohttp_client",
 }
 
 # Modules that import where they need it, and why.

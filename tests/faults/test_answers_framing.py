@@ -95,6 +95,8 @@ BAD_LINES = {
     "a relative target": b"GET v1/models HTTP/1.1\r\n",
     "another scheme": b"GET gopher://localhost/v1/models HTTP/1.1\r\n",
     "an authority": b"CONNECT localhost:443 HTTP/1.1\r\n",
+    "a tunnel to nowhere": b"CONNECT  \r\n",
+    "a tunnel to nowhere, and much behind it": b"CONNECT  \r\nx: %b\r\n" % (b"y" * 60_000),
 }
 
 
