@@ -186,7 +186,7 @@ LIMITS = Row(
         ),
         Panel(
             title="Error of counting",
-            description="How far counts are from reports: reservations are as good as the input's, estimates as the output's.",
+            description="How far counts are from reports: reservations are as good as the input's.",
             unit="percentunit",
             width=12,
             thresholds=warning(0.1, 0.25),
