@@ -124,8 +124,8 @@ class Relay:
         """Ask `targets` in turn and return the first answer that is worth relaying.
 
         `upward` gives the client's headers that may cross to a peer. All tries and pauses end within the first
-        target's `first_byte_seconds`, to which a wait for an upstream's limit adds what it took. Raises UpstreamFailedError when there is no answer at all, RateLimitError where
-        no upstream that is left has room.
+        target's `first_byte_seconds`; what a wait for an upstream's limit took is added to it. Raises
+        UpstreamFailedError when there is no answer at all, RateLimitError where no upstream that is left has room.
         """
         until = self._clock.monotonic() + self._peers[targets[0].upstream].first_byte_seconds
         left = list(targets)

@@ -218,6 +218,23 @@ async def test_an_upstreams_limit_is_told_too(
     assert reply.header("x-ratelimit-limit-tokens") is None
 
 
+async def test_every_answer_tells_of_each_limit_once(
+    demo: DemoUpstream, start: Start, connect: Connect
+) -> None:
+    """Beside a user's limit the upstream's is told where it is tighter, also when it refuses; no field stands twice."""
+    limits = "limits: [{per: user, requests: 10/h, tokens: 9000/h}, {per: upstream, requests: 1/h}]"
+    client = await connect(await start(demo.url, KEYS + limits))
+    seen = []
+    for _ in range(2):
+        client.request("POST", "/v1/chat/completions", CHAT, ALICE)
+        reply = await client.reply()
+        told = [(n, v) for n, v in reply.headers if n.lower().startswith("x-ratelimit-limit-")]
+        seen.append((reply.status, sorted(told)))
+
+    told = [("x-ratelimit-limit-requests", "1"), ("x-ratelimit-limit-tokens", "9000")]
+    assert seen == [(200, told), (429, told)]
+
+
 async def test_who_hangs_up_pays_for_the_prompt(
     demo: DemoUpstream, start: Start, connect: Connect
 ) -> None:

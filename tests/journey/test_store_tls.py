@@ -1,8 +1,6 @@
 """Limits in a Redis that speaks TLS alone, asked by a gateway that is started as in production."""
 
-import asyncio
 import contextlib
-import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +9,7 @@ import pytest
 import trustme
 
 from gateway.demo_upstream import DemoUpstream
-from tests.journey.test_lifecycle import connected, fetched, serving
+from tests.journey.test_lifecycle import fetched, serving
 from tests.journey.test_restart import asked
 from tests.support.redis_server import find_binary, running_redis
 
