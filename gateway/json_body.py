@@ -35,6 +35,8 @@ MAX_ESCAPES = 3_000_000
 SMALL_BYTES = 64 * 1024
 _WIDE_BYTES = (b"\xf0", b"\xf1", b"\xf2", b"\xf3", b"\xf4")
 _CONTAINERS = frozenset((dict, list))
+# From here on it is faster to ask for the types of all members at once.
+_LONG_LIST = 100
 _WIDE_ESCAPES = (b"\\ud", b"\\uD")
 
 
@@ -223,12 +225,7 @@ def _count_names(payload: dict[str, object], containers: int) -> int:
     while level and found < containers:
         below: list[dict[str, object] | list[object]] = []
         for parent in level:
-            values = parent.values() if isinstance(parent, dict) else parent
-            if _CONTAINERS.isdisjoint(
-                map(type, values)
-            ):  # four times as fast: what is long holds numbers
-                continue
-            for value in values:
+            for value in parent.values() if isinstance(parent, dict) else _searched(parent):
                 if isinstance(value, dict):
                     names += len(value)
                     below.append(value)
@@ -241,6 +238,13 @@ def _count_names(payload: dict[str, object], containers: int) -> int:
         found += len(below)
         level = below
     return names
+
+
+def _searched(values: list[object]) -> list[object]:
+    """Return a list if it has to be looked through; a long one is of numbers alone, most likely."""
+    if len(values) > _LONG_LIST and _CONTAINERS.isdisjoint(map(type, values)):
+        return []
+    return values
 
 
 def _count_colons_outside(body: bytes) -> int:
