@@ -173,10 +173,20 @@ _STAT: Json = {
     "colorMode": "value",
     "graphMode": "none",
     "textMode": "auto",
+    "justifyMode": "auto",
+    "orientation": "auto",
+    "wideLayout": True,
+    "showPercentChange": False,
+    "percentChangeColorMode": "standard",
     "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
 }
 _TIME_SERIES: Json = {
-    "legend": {"displayMode": "table", "placement": "bottom", "calcs": ["mean", "max"]},
+    "legend": {
+        "showLegend": True,
+        "displayMode": "table",
+        "placement": "bottom",
+        "calcs": ["mean", "max"],
+    },
     "tooltip": {"mode": "multi", "sort": "desc"},
 }
 
@@ -227,6 +237,10 @@ def _link() -> Json:
         "type": "dashboards",
         "title": "Gateway",
         "tags": ["gateway"],
+        "icon": "external link",
+        "tooltip": "The gateway's other boards",
+        "asDropdown": False,
+        "targetBlank": False,
         "keepTime": True,
         "includeVars": True,
     }
