@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards.board import Board, Panel
 from dashboards.generate import BOARDS, files
@@ -180,3 +183,25 @@ def test_grafana_is_given_a_data_source_by_variable(path: Path) -> None:
     sources = re.findall(r'"uid": "(\$?[^"]*)"', path.read_text(encoding="utf-8"))
 
     assert {uid for uid in sources if not uid.startswith("gateway-")} == {"${datasource}"}
+
+
+def lost(ours: object, theirs: object, path: str = "") -> Iterator[str]:
+    """Yield where `theirs` lacks something of `ours`, or says it otherwise."""
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        for name, value in ours.items():
+            yield from lost(value, theirs.get(name), f"{path}.{name}")
+    elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
+        for number, (one, other) in enumerate(zip(ours, theirs, strict=True)):
+            yield from lost(one, other, f"{path}[{number}]")
+    elif ours != theirs:
+        yield path
+
+
+@every_board
+def test_grafana_s_own_schema_knows_all_of_a_board(board: Board) -> None:
+    """Read into Grafana's published types and written again, nothing of it is gone or different."""
+    register_default_plugins()
+    written = JSONEncoder().encode(Dashboard.from_json(board.json()))
+
+    # What the Prometheus data source adds to an annotation is in nobody's schema.
+    assert list(lost(board.json(), json.loads(written))) == [".annotations.list[0].titleFormat"]
