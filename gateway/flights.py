@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 
 from gateway.copying import HOLD_BYTES, Client
 from gateway.downstream import ClientLeftError, Producer
+from gateway.errors import GatewayError, InternalError
 from gateway.relay import protocol_error
 from gateway.types import Headers
 
@@ -50,6 +51,7 @@ class Flight:
         # The reply is whole, or will never be.
         self.landed = False
         self.error: Exception | None = None
+        self._told = False
         self.stall_seconds = stall_seconds
         # Where one piece of the body ends; a live one comes as it comes.
         self.by_event = False
@@ -116,6 +118,16 @@ class Flight:
         if not self.landed:
             self.error = error
             self._land()
+
+    def failure(self, error: Exception) -> Exception:
+        """Return `error` for the first who asks, and for each other one an exception of its own.
+
+        What is a defect is told in full once.
+        """
+        if not self._told:
+            self._told = True
+            return error
+        return error.again() if isinstance(error, GatewayError) else InternalError()
 
     # Where a client stands for a call that nobody shares.
 
@@ -300,7 +312,7 @@ class Reader:
         if flight.error is not None:
             if self._begun:
                 down.cut()
-            self._end(None if self._begun else flight.error)
+            self._end(None if self._begun else flight.failure(flight.error))
         elif self.position == flight.end:
             down.finish()
             self._end(None)
