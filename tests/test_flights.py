@@ -81,3 +81,16 @@ async def test_a_defect_is_told_in_full_once() -> None:
 
     assert told[0] is defect
     assert [type(one) for one in told[1:]] == [InternalError] * 2
+
+
+async def test_a_defect_in_the_middle_is_not_taken_for_a_break() -> None:
+    """What is wrong here, and not upstream, is raised: only then is it logged."""
+    flight, client, defect = Flight(1024, 60.0), Flight(0, 60.0), ZeroDivisionError()
+    reading = asyncio.ensure_future(Reader(flight).read(client, as_it_is))
+    await asyncio.sleep(0)
+    flight.start(200, b"OK", (), None)
+    flight.fail(defect)
+
+    (told,) = await asyncio.gather(reading, return_exceptions=True)
+    assert client.begun
+    assert told is defect
