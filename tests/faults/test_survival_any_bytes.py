@@ -1,4 +1,4 @@
-"""Promise 15, as a property: no bytes of a client's are a 5xx, a hang, or the end of the gateway."""
+"""A property: no bytes of a client's are a 5xx, a hang, or the end of the gateway."""
 
 import asyncio
 import json
