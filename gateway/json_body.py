@@ -5,7 +5,7 @@ What the members mean is `validation`'s business; what the bytes are, `body_codi
 """
 
 import json
-from collections.abc import Awaitable, Callable, Generator, Iterable
+from collections.abc import Awaitable, Callable, Collection, Generator, Iterable
 
 import msgspec
 
@@ -226,6 +226,13 @@ def _reason(body: bytes, error: str) -> str:
     return error.removeprefix("JSON is malformed: ").partition(" - at ")[0].lower()
 
 
+def _short(parent: Collection[object]) -> Collection[object]:
+    """Return a list, or nothing where it is long and holds no containers: four times as fast for numbers."""
+    if len(parent) > _LONG and _CONTAINERS.isdisjoint(map(type, parent)):
+        return ()
+    return parent
+
+
 def _count_names(payload: dict[str, object], containers: int) -> int:
     """Return how many names its objects hold; of these there are `containers` at most."""
     names = len(payload)
@@ -234,10 +241,7 @@ def _count_names(payload: dict[str, object], containers: int) -> int:
     while level and found < containers:
         below: list[dict[str, object] | list[object]] = []
         for parent in level:
-            values = parent.values() if type(parent) is dict else parent
-            if len(parent) > _LONG and _CONTAINERS.isdisjoint(map(type, values)):
-                continue  # four times as fast: what is long holds numbers
-            for value in values:
+            for value in parent.values() if type(parent) is dict else _short(parent):
                 if type(value) is dict:
                     names += len(value)
                     below.append(value)
