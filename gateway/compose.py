@@ -202,7 +202,7 @@ class Composer:
         if self._outputs is None:
             self._outputs = OutputCounter(TokenCounter(models))
         counter = self._outputs.counter
-        counter.models = models
+        counter.serve(models)
         return Accountant(
             counter=counter,
             outputs=self._outputs,

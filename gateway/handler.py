@@ -123,8 +123,9 @@ class Handler:
         record.status = answer.reply.status
         theirs = answer.reply.headers
         transcript = Transcript.of(sent, theirs)
+        whole = True
         try:
-            await self.copying.copy(
+            whole = await self.copying.copy(
                 answer,
                 client,
                 transcript,
@@ -139,6 +140,8 @@ class Handler:
             record.usage = usage
             record.cost_nanodollars = price.cost(usage) if price and usage else None
             admission.settle(usage, price)
+        if not whole:
+            client.cut()
         return answer, transcript
 
     def _wanted(

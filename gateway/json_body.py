@@ -5,7 +5,7 @@ What the members mean is `validation`'s business; what the bytes are, `body_codi
 """
 
 import json
-from collections.abc import Awaitable, Callable, Generator, Iterable
+from collections.abc import Awaitable, Callable, Collection, Generator, Iterable
 
 import msgspec
 
@@ -35,8 +35,7 @@ MAX_ESCAPES = 3_000_000
 SMALL_BYTES = 64 * 1024
 _WIDE_BYTES = (b"\xf0", b"\xf1", b"\xf2", b"\xf3", b"\xf4")
 _CONTAINERS = frozenset((dict, list))
-# From here on it is faster to ask for the types of all members at once.
-_LONG_LIST = 100
+_LONG = 64
 _WIDE_ESCAPES = (b"\\ud", b"\\uD")
 
 
@@ -46,14 +45,20 @@ def decode(body: bytes) -> dict[str, object]:
     Stricter than RFC 8259: no name twice in an object, no lone surrogate, no number that overflows.
     Raises InvalidRequestError: 400 `invalid_json`, `invalid_type` (not an object) or `too_complex`.
     """
-    if len(body) <= SMALL_BYTES:
-        payload = _parse(body, _decode_small)
-        names = _count_names(payload, body.count(b"{") + body.count(b"["))
-        # Each name has its colon: one more outside the strings is a name that came twice.
-        if names != body.count(b":") and names != _count_colons_outside(body):
-            raise _duplicate_name(body)
-        return payload
-    return _drained(_decoding(body))
+    if len(body) > SMALL_BYTES:
+        return _drained(_decoding(body))
+    try:
+        payload = _decode_small(body)
+    except _UNREADABLE as error:
+        raise _unreadable(body, error) from None
+    if type(payload) is not dict:
+        raise _no_object()
+    marks = skeleton.marks(body)
+    # Each name has its colon: one more outside the strings is a name that came twice.
+    colons = marks.count(b":")
+    if colons != _count_names(payload, len(marks) - colons):
+        raise _duplicate_name(body)
+    return payload
 
 
 async def decode_in_turns(body: bytes, turn: Callable[[], Awaitable[None]]) -> dict[str, object]:
@@ -84,7 +89,12 @@ def _decoding(body: bytes) -> Generator[None, None, dict[str, object]]:
     """Judge and decode a large body; what is done between two yields cannot be divided."""
     outside = yield from _judging(body)
     yield
-    payload = _parse(body, msgspec.json.Decoder(float_hook=_FewFloats()).decode)
+    try:
+        payload = msgspec.json.Decoder(float_hook=_FewFloats()).decode(body)
+    except _UNREADABLE as error:
+        raise _unreadable(body, error) from None
+    if type(payload) is not dict:
+        raise _no_object()
     yield
     names = _count_names(payload, skeleton.count(outside, b"{") + skeleton.count(outside, b"["))
     if names > MAX_NAMES:
@@ -188,22 +198,21 @@ class _FewFloats:
 
 
 _decode_small = msgspec.json.Decoder(float_hook=_finite_float).decode
+_UNREADABLE = (UnicodeDecodeError, msgspec.DecodeError, RecursionError)
 
 
-def _parse(body: bytes, decoder: Callable[[bytes], object]) -> dict[str, object]:
-    try:
-        payload = decoder(body)
-    except UnicodeDecodeError:
-        raise _invalid_json("it is not valid UTF-8") from None
-    except msgspec.DecodeError as error:
-        raise _invalid_json(_reason(body, str(error))) from None
-    except RecursionError:
-        raise _too_deep() from None
-    if type(payload) is not dict:
-        raise InvalidRequestError(
-            "Invalid type for the request body: expected a JSON object.", code="invalid_type"
-        )
-    return payload
+def _unreadable(body: bytes, error: Exception) -> InvalidRequestError:
+    if isinstance(error, RecursionError):
+        return _too_deep()
+    if isinstance(error, UnicodeDecodeError):
+        return _invalid_json("it is not valid UTF-8")
+    return _invalid_json(_reason(body, str(error)))
+
+
+def _no_object() -> InvalidRequestError:
+    return InvalidRequestError(
+        "Invalid type for the request body: expected a JSON object.", code="invalid_type"
+    )
 
 
 def _reason(body: bytes, error: str) -> str:
@@ -217,6 +226,13 @@ def _reason(body: bytes, error: str) -> str:
     return error.removeprefix("JSON is malformed: ").partition(" - at ")[0].lower()
 
 
+def _short(parent: Collection[object]) -> Collection[object]:
+    """Return a list, or nothing where it is long and holds no containers: four times as fast for numbers."""
+    if len(parent) > _LONG and _CONTAINERS.isdisjoint(map(type, parent)):
+        return ()
+    return parent
+
+
 def _count_names(payload: dict[str, object], containers: int) -> int:
     """Return how many names its objects hold; of these there are `containers` at most."""
     names = len(payload)
@@ -225,11 +241,11 @@ def _count_names(payload: dict[str, object], containers: int) -> int:
     while level and found < containers:
         below: list[dict[str, object] | list[object]] = []
         for parent in level:
-            for value in parent.values() if isinstance(parent, dict) else _searched(parent):
-                if isinstance(value, dict):
+            for value in parent.values() if type(parent) is dict else _short(parent):
+                if type(value) is dict:
                     names += len(value)
                     below.append(value)
-                elif isinstance(value, list):
+                elif type(value) is list:
                     below.append(value)
         if below:
             depth += 1
@@ -238,13 +254,6 @@ def _count_names(payload: dict[str, object], containers: int) -> int:
         found += len(below)
         level = below
     return names
-
-
-def _searched(values: list[object]) -> list[object]:
-    """Return a list if it has to be looked through; a long one is of numbers alone, most likely."""
-    if len(values) > _LONG_LIST and _CONTAINERS.isdisjoint(map(type, values)):
-        return []
-    return values
 
 
 def _count_colons_outside(body: bytes) -> int:
