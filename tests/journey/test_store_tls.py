@@ -60,10 +60,12 @@ async def test_gateways_share_limits_over_tls(demo: DemoUpstream, tmp_path: Path
         trusts = {"SSL_CERT_FILE": str(tmp_path / "ca.pem")}
         arguments = ("-c", config(demo, store, tmp_path))
         async with serving(demo.url, *arguments, **trusts) as first:
+            await first.line("store .* is connected")
             assert [await asked(first.url) for _ in range(2)] == [b"200", b"200"]
             first.process.kill()
             await first.process.wait()
         async with serving(demo.url, *arguments, **trusts) as second:
+            await second.line("store .* is connected")
             assert await asked(second.url) == b"429"
             assert b"gateway_store_up 1" in await fetched(second.admin, "/metrics")
 
@@ -74,6 +76,7 @@ async def test_a_server_that_nobody_vouches_for_is_not_asked(
     """A certificate of an unknown authority is no store: it is down, one line says why, and no password is in it."""
     with tls_redis(tmp_path, trustme.CA()) as store:
         async with serving(demo.url, "-c", config(demo, store, tmp_path)) as process:
+            await process.line("store .* is away: .*certificate verify failed")
             assert await asked(process.url) == b"503"
             assert b"gateway_store_up 0" in await fetched(process.admin, "/metrics")
             process.process.terminate()
