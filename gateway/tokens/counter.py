@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, Protocol, TypeVar
 
 from gateway.tokens.calibration import Calibration, Features
+from gateway.tokens.chat import texts_of
 from gateway.tokens.encodings import DEFAULT, PATTERNS, load
 from gateway.tokens.families import UNKNOWN, Family, family_of
 from gateway.tokens.memo import Memo
@@ -77,6 +78,36 @@ class TokenCounter:
         self._offload = offload
         self._memo = Memo(memo_bytes)
         self._hows: dict[str, _How] = {}
+
+    def serve(self, models: ModelTable) -> None:
+        """Count by what another configuration says of models; what was learned is kept."""
+        self.models = models
+        self._hows = {}
+
+    def count_plain(self, payload: Object, model: str) -> Count | None:
+        """Count a chat of texts alone at once, as most are; None: it is another, or counting would take long."""
+        how = self._hows.get(model) or self._how(model)
+        plain = texts_of(payload, how.family)
+        if plain is None:
+            return None
+        texts, beside = plain
+        encoding = how.encoding
+        total = self._memo.total(encoding, texts, self._encoders[encoding].count, INLINE_CHARACTERS)
+        if total is None:
+            return None
+        tokens, clean = total
+        features = None
+        if how.learns:
+            features = Features(tokens, len(texts), tool_tokens=0, has_tools=0)
+        tokens += beside
+        count = Count(
+            tokens=tokens,
+            certainty="exact" if clean and how.family.verified else "estimate",
+            encoding=encoding,
+            longest=tokens,
+            features=features,
+        )
+        return count if features is None else self._calibrated(count, model)
 
     async def count(self, kind: Kind, payload: Object, model: str) -> Count:
         """Count a request, a large one in a thread; whatever its payload holds, it never raises."""

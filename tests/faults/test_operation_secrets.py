@@ -33,6 +33,21 @@ BODY = b'{"model":"echo","messages":[{"role":"user","content":"' + PROMPT + b'"}
 
 COLD = BODY[:-1] + b',"temperature":0}'
 
+_LEAK = UPSTREAM_KEY.encode()
+# What the upstream says in turn: answers, breaks, and its own key where none belongs.
+_SAYINGS = [
+    say(whole(ANSWER, b"Content-Type: application/json", b"X-Request-Id: first")),
+    say(whole(b'{"choices":[],"x":"' + REPLY + b'"}')),
+    say(STREAM_HEAD, chunked(b"data: " + REPLY + b"\n\n", b"data: [DONE]\n\n")),
+    say(STREAM_HEAD, chunked(b"data: " + REPLY + b"\n\n", end=False), then="cut"),
+    say(whole(REPLY, status=b"500 Oops")),
+    say(whole(_LEAK, status=b"400 Bad")),
+    say(whole(gzip.compress(_LEAK), b"Content-Encoding: gzip", status=b"400 Bad")),
+    say(whole(b"{}", b"X-Echo: " + _LEAK)),
+    say(b"HTTP/1.1 nonsense " + _LEAK + REPLY + b"\r\n\r\n"),
+    say(whole(b"wrong: " + _LEAK, status=b"401 No")),
+]
+
 
 async def test_canaries_are_where_they_belong_and_nowhere_else(
     start: Start, connect: Connect, tmp_path: Path
@@ -40,29 +55,16 @@ async def test_canaries_are_where_they_belong_and_nowhere_else(
     """Through calls, errors, breaks and refusals prompts go up, replies come down, and keys stay where they are."""
     stream = io.StringIO()
     log = Log("debug", "json", SystemClock(), stream)
-    leak = UPSTREAM_KEY.encode()
     usage_log = tmp_path / "usage.jsonl"
-    sayings = [
-        say(whole(ANSWER, b"Content-Type: application/json", b"X-Request-Id: first")),
-        say(whole(b'{"choices":[],"x":"' + REPLY + b'"}')),
-        say(STREAM_HEAD, chunked(b"data: " + REPLY + b"\n\n", b"data: [DONE]\n\n")),
-        say(STREAM_HEAD, chunked(b"data: " + REPLY + b"\n\n", end=False), then="cut"),
-        say(whole(REPLY, status=b"500 Oops")),
-        say(whole(leak, status=b"400 Bad")),
-        say(whole(gzip.compress(leak), b"Content-Encoding: gzip", status=b"400 Bad")),
-        say(whole(b"{}", b"X-Echo: " + leak)),
-        say(b"HTTP/1.1 nonsense " + leak + REPLY + b"\r\n\r\n"),
-        say(whole(b"wrong: " + leak, status=b"401 No")),
-    ]
     said = b""
-    async with raw_upstream(*sayings) as upstream:
+    async with raw_upstream(*_SAYINGS) as upstream:
         more = (
             f"{AUTH}store: {{url: 'file://{tmp_path}'}}\nusage: {{log: {{path: '{usage_log}'}}}}\n"
         )
         gateway = await start(
             upstream.url, more, upstream=", retries: 0", key=UPSTREAM_KEY, log=log
         )
-        for body in [COLD, COLD, *[BODY] * (len(sayings) - 1)]:
+        for body in [COLD, COLD, *[BODY] * (len(_SAYINGS) - 1)]:
             reply = await asked(await connect(gateway), chat(KEY, body=body))
             said += repr(reply).encode()
         refused = [
@@ -88,7 +90,7 @@ async def test_canaries_are_where_they_belong_and_nowhere_else(
     # Positive controls: the run was one.
     assert REPLY in said
     assert PROMPT in sent
-    assert leak in sent
+    assert _LEAK in sent
     assert b'"user": "alice"' in written
     assert b"gateway_requests_total" in metrics
     assert b"gateway; hit" in said

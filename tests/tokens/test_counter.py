@@ -313,3 +313,37 @@ def test_numbers_too_long_to_write_are_counted() -> None:
     payload = {"response_format": {"type": "json_schema", "json_schema": {"schema": schema}}}
 
     assert COUNTER.count_now("chat", payload, "gpt-4o").certainty == "estimate"
+
+
+turns = st.fixed_dictionaries(
+    {
+        "role": st.sampled_from(("system", "developer", "user", "assistant", "tool", "poet")),
+        "content": st.text("ab ", max_size=9) | st.none(),
+    },
+    optional={"name": st.just("n")},
+)
+
+
+@given(
+    st.lists(turns, max_size=9), st.sampled_from(("gpt-4o", "gpt-4", "gpt-5", "llama", "o3-mini"))
+)
+def test_a_chat_of_texts_alone_has_the_same_count(
+    messages: list[dict[str, object]], model: str
+) -> None:
+    """The short way and the long one agree, or the short one leaves it."""
+    payload = {"messages": messages}
+
+    plain = COUNTER.count_plain(payload, model)
+    assert plain in (None, COUNTER.count_now("chat", payload, model))
+    texts = all(type(m["content"]) is str and len(m) == 2 for m in messages)
+    known = all(m["role"] not in ("tool", "poet") for m in messages)
+    assert (plain is not None) == (texts and known)
+
+
+def test_another_configuration_counts_by_its_own_models() -> None:
+    """What was found out under the one before is forgotten."""
+    counter = TokenCounter(ModelTable())
+    text = "日本語のテキスト"
+    assert counter.count_now("chat", chat(text), "mine").encoding == "o200k_base"
+    counter.serve(ModelTable([ModelOverride(pattern="mine", tokenizer="cl100k_base")]))
+    assert counter.count_now("chat", chat(text), "mine").encoding == "cl100k_base"
