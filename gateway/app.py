@@ -48,6 +48,8 @@ from gateway.types import Headers
 REFRESH_SECONDS = 30.0
 # How often it is looked how late the event loop is.
 LAG_SECONDS = 0.5
+# How long a call that was cut at the end may take to settle what it came to.
+SETTLE_SECONDS = 2.0
 # How long a thread that counts tokens may keep the loop from running: Python's own default is five times as long.
 SWITCH_SECONDS = 0.001
 # How many objects are made before the collector looks for cycles among them. Calls in flight hold many, and hardly any
@@ -216,6 +218,8 @@ class App:
             await wait_until(self._all_told, self.config.server.shutdown_grace, self._clock)
         finally:
             self._server.abort_all()
+            # What a call came to is counted after its end; store and usage log are still there for it.
+            await wait_until(lambda: not self._meter.in_flight, SETTLE_SECONDS, self._clock)
             await self._close()
 
     def _all_told(self) -> bool:

@@ -147,11 +147,11 @@ class RedisConnection(asyncio.Protocol):
         """Hand every whole reply to who waits for it."""
         try:
             self._reader.feed(data)
-            while self.error is None and (reply := self._reader.gets()) is not _UNFINISHED:
-                if not self._awaited:
-                    self.close(StoreError("the server sent a reply that nobody asked for"))
-                    return
+            while self._awaited and (reply := self._reader.gets()) is not _UNFINISHED:
                 self._awaited.popleft()[1](reply)
+            # Half a reply too: the next one would be read as its rest.
+            if not self._awaited and self._reader.has_data():
+                self.close(StoreError("the server sent what nobody asked for"))
         except hiredis.ProtocolError as error:
             self.close(StoreError(f"the server does not speak Redis's protocol: {error}"))
 

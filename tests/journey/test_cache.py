@@ -229,10 +229,23 @@ async def connected(gateway: RunningGateway) -> None:
 
 
 @pytest.mark.skipif(find_binary() is None, reason="no Redis server: install redis-server")
-async def test_replicas_share_what_is_kept(start: Start, connect: Connect, tmp_path: Path) -> None:
-    """What one gateway keeps in a Redis for replies answers another's client; dead, it is a miss and no error."""
+@pytest.mark.parametrize(
+    "where",
+    [
+        "cache: {{store: '{url}'}}\nstore: {{timeout: 5s}}\n",
+        "cache: {{}}\nstore: {{url: '{url}', timeout: 5s}}\n",
+    ],
+    ids=["for replies alone", "beside limits"],
+)
+async def test_replicas_share_what_is_kept(
+    start: Start, connect: Connect, tmp_path: Path, where: str
+) -> None:
+    """What one gateway keeps in a Redis answers another's client; dead, it is a miss and no error.
+
+    Replies have a connection of their own, so that no limit waits behind them.
+    """
     with running_redis(tmp_path) as redis:
-        more = f"cache: {{store: '{redis.url}'}}\nstore: {{timeout: 5s}}\n"
+        more = where.format(url=redis.url)
         async with raw_upstream(answered()) as upstream:
             one, other = await start(upstream.url, more), await start(upstream.url, more)
             await connected(one)

@@ -8,7 +8,7 @@ import pytest
 from gateway.clock import SystemClock
 from gateway.errors import StoreError
 from gateway.stores.redis_client import RedisAddress, connect, encode
-from tests.support.bad_redis import bad_redis
+from tests.support.bad_redis import HANG_SECONDS, bad_redis
 from tests.support.clock import FakeClock
 from tests.support.redis_server import find_binary, running_redis
 
@@ -84,6 +84,21 @@ async def test_a_late_reply_ends_the_connection(tmp_path: Path) -> None:
         connection.send(encode("EVAL"), replies.append)
         assert replies[2] is connection.error
         assert clock.pending == 0
+
+
+@pytest.mark.parametrize("more", [b":2\r\n", b"$5\r\nab", b"$", b"*2\r\n:1\r\n"])
+async def test_more_than_was_asked_for_ends_the_connection(tmp_path: Path, more: bytes) -> None:
+    """Half a reply too: what comes next would be read as its rest, and given to another caller."""
+    async with bad_redis(tmp_path) as bad:
+        address = RedisAddress.from_url(bad.url)
+        connection = await connect(address, SystemClock(), timeout_seconds=5, connect_seconds=5)
+        bad.greeting = b":1\r\n" + more
+
+        assert await connection.call("A") == 1
+
+        async with asyncio.timeout(HANG_SECONDS):
+            await connection.lost
+        assert "nobody asked" in str(connection.error)
 
 
 async def test_timely_replies_keep_the_connection(tmp_path: Path) -> None:
