@@ -83,8 +83,9 @@ class Accountant:
     asking: Asking
     # What to do about a prompt that cannot fit, by the model that was asked for.
     context: Callable[[str], Context]
-    # Takes by how much a count was off, as a share of what was reported: of the input.
+    # Take by how much a count was off, as a share of what was reported: of the input, of the output.
     on_error: Callable[[float], None]
+    on_output_error: Callable[[float], None]
     _prices: dict[tuple[str | None, ...], Price | None] = field(default_factory=dict)
     _ways: dict[str, "_Way"] = field(default_factory=dict)
 
@@ -196,7 +197,7 @@ class Accountant:
             # Not understood, but a model may have a price for each request.
             return reported or (Usage(estimated=True) if status < 400 else None)
         if reported is not None:
-            self._learn(call.model, count, reported)
+            self._learn(call.model, count, reported, transcript)
             return reported
         if status >= 400:
             return None
@@ -216,7 +217,7 @@ class Accountant:
             return None
         return Usage(input_tokens=counted.count.tokens, estimated=True)
 
-    def _learn(self, model: str, count: Count, reported: Usage) -> None:
+    def _learn(self, model: str, count: Count, reported: Usage, transcript: Transcript) -> None:
         if reported.input_tokens and count.certainty != "bound":
             off = abs(count.tokens - reported.input_tokens)
             self.on_error(off / reported.input_tokens)
@@ -224,6 +225,9 @@ class Accountant:
             self.counter.calibration.observe(model, count.features, reported.input_tokens)
         if reported.output_tokens:
             self.outputs.observe(model, reported.output_tokens)
+            error = self.outputs.error(model, transcript.output, reported)
+            if error is not None:
+                self.on_output_error(error)
 
     def price(self, *models: str | None) -> Price | None:
         """Return the price of the first of `models` that has one; the configuration's go before the table's."""

@@ -209,6 +209,7 @@ class Composer:
             asking=UpstreamTokens(peers=peers, clock=self._clock),
             context=context_of(config),
             on_error=self._metrics.count_error.series(("input",)).observe,
+            on_output_error=self._metrics.count_error.series(("output",)).observe,
         )
 
     def _limiter(self, config: c.Config) -> Limiter:

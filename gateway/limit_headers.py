@@ -65,18 +65,47 @@ def headers(
     """
     found: list[tuple[bytes, bytes]] = []
     charges, used = decision.charges, decision.used
+    charge = 0
     for dimension, indexes in rates:
-        tightest = indexes[0]
-        if len(indexes) > 1:
-            tightest = max(indexes, key=lambda i: used[i] / charges[i][0].capacity)
-        capacity = charges[tightest][0].capacity
-        left = capacity - used[tightest]
-        reset_seconds = decision.reset_seconds(tightest) - age_seconds
+        most = -1.0
+        for index in indexes:
+            share = used[index] / charges[index][0].capacity
+            if share > most:
+                charge, most = index, share
+        capacity = charges[charge][0].capacity
+        left = capacity - used[charge]
+        reset_seconds = decision.reset_seconds(charge) - age_seconds
         limit_name, remaining_name, reset_name = _NAMES[dimension]
         found.append((limit_name, b"%d" % capacity))
         found.append((remaining_name, b"%d" % left if left > 0 else b"0"))
         found.append((reset_name, _written(max(0, ceil(reset_seconds * _SECOND)))))
     return tuple(found)
+
+
+def tightest(one: Headers, other: Headers) -> Headers:
+    """Return what two answers of `headers` tell together: in each dimension the limit with the least share left."""
+    found: dict[bytes, Headers] = {}
+    for told in (one, other):
+        for at in range(0, len(told), 3):
+            fields = told[at : at + 3]
+            name = fields[0][0]
+            if name not in found or _share_left(fields) < _share_left(found[name]):
+                found[name] = fields
+    return tuple(field for fields in found.values() for field in fields)
+
+
+def _share_left(fields: Headers) -> float:
+    (_, capacity), (_, left), _ = fields
+    return int(left) / int(capacity)
+
+
+def told_by(error: RateLimitError) -> Headers:
+    """Return what `headers` said when a call was refused."""
+    return tuple(
+        (name.encode(), value.encode())
+        for name, value in error.headers.items()
+        if name.startswith("x-ratelimit-")
+    )
 
 
 def refusal(

@@ -1,7 +1,7 @@
 """The counter: how many tokens a request has, exact where its format is known, and never a stall for others."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, TypeVar
 
@@ -36,8 +36,13 @@ _LONG_CHARACTERS = 64
 class Offload(Protocol):
     """Runs a function where it does not hold up the loop."""
 
-    def __call__(self, function: Callable[[], T], /) -> Awaitable[T]:
-        """Return what `function` returns, awaited."""
+    def __call__(self, function: Callable[[], T], /) -> "asyncio.Future[T]":
+        """Return what `function` will have returned."""
+
+
+def in_thread(function: Callable[[], T]) -> "asyncio.Future[T]":
+    """Run `function` in a thread."""
+    return asyncio.get_running_loop().run_in_executor(None, function)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -64,7 +69,7 @@ class TokenCounter:
         models: ModelTable,
         *,
         encodings: Iterable[str] = tuple(PATTERNS),
-        offload: Offload = asyncio.to_thread,
+        offload: Offload = in_thread,
         memo_bytes: int = MEMO_BYTES,
     ) -> None:
         self.models = models
@@ -123,12 +128,14 @@ class TokenCounter:
         return self._tokens(text, self._how(model).encoding)[0]
 
     async def count_texts(self, texts: Iterable[str], model: str) -> int:
-        """Count texts, long ones in a thread."""
+        """Count texts, long ones in a thread: to the end, since what was said is owed though its client left."""
         encoding = self._how(model).encoding
         whole = tuple(texts)
         if sum(map(len, whole)) <= INLINE_CHARACTERS:
             return sum([self._tokens(text, encoding)[0] for text in whole])
-        return await self._offload(lambda: sum([self._tokens(t, encoding)[0] for t in whole]))
+        return await _to_the_end(
+            self._offload(lambda: sum([self._tokens(t, encoding)[0] for t in whole]))
+        )
 
     def bound(self, kind: Kind, payload: Object, model: str) -> Count:
         """Return a number that the tokens of a request's texts never exceed, without counting them.
@@ -226,6 +233,19 @@ class TokenCounter:
 
     def _tokens(self, text: str, encoding: str) -> tuple[int, bool]:
         return self._memo.count(encoding, text, self._encoders[encoding].count)
+
+
+async def _to_the_end(future: "asyncio.Future[T]") -> T:
+    """Return what `future` comes to; a cancellation meanwhile is the task's again at its next wait."""
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or future.cancelled():
+            raise
+        result = await future
+        task.cancel()
+        return result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
