@@ -252,8 +252,9 @@ class Accountant:
         """Return the price of the dearest of the places where a call may be answered."""
         model = counted.call.model
         if len(counted.targets) == 1:
-            (only,) = counted.targets
-            return self.price(only.asked, only.model, model)
+            only = counted.targets[0]
+            key = (only.asked, only.model, model)
+            return self._prices[key] if key in self._prices else self.price(*key)
         prices = [self.price(t.asked, t.model, model) for t in counted.targets]
         known = [price for price in prices if price is not None]
         return max(known, key=lambda price: price.bound(_A_MILLION, _A_MILLION), default=None)

@@ -41,6 +41,10 @@ class Needs(NamedTuple):
     most_cost: int = 0
 
 
+# Half of what a call of the class costs.
+new_needs = tuple.__new__
+
+
 class Demand:
     """What one call asks of its limits."""
 
@@ -62,7 +66,9 @@ class Demand:
         else:
             asked = call.max_output_tokens * call.n
             expected = self._sure_tokens = most = asked if most is None else min(asked, most)
-        self.needs = self._needs(expected, _UNBOUNDED_TOKENS if most is None else most)
+        if most is None:
+            most = _UNBOUNDED_TOKENS
+        self.needs = self._needs(expected, most)
 
     def without_guess(self) -> Needs:
         """Return what is surely needed: a guess must not make a call too large for a limit."""
@@ -77,7 +83,8 @@ class Demand:
         if price is not None:
             cost = price.bound(tokens, output_tokens)
             most_cost = price.bound(most_tokens, most_output_tokens)
-        return Needs(1, tokens + output_tokens, most_tokens + most_output_tokens, cost, most_cost)
+        most = most_tokens + most_output_tokens
+        return new_needs(Needs, (1, tokens + output_tokens, most, cost, most_cost))
 
 
 class LearnedOutputs:

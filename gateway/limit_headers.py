@@ -3,9 +3,10 @@
 Formats: https://platform.openai.com/docs/guides/rate-limits#rate-limits-in-headers
 """
 
-import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
+from math import ceil, floor
 
 from gateway.errors import RateLimitError
 from gateway.limit_rules import Row
@@ -24,6 +25,8 @@ _NAMES = {
 _SECOND = 1000
 _MINUTE = 60_000
 _MINUTES_PER_HOUR = 60
+# Times whose words are kept.
+_REMEMBERED_TIMES = 4096
 
 # What an SDK is willing to wait: it ignores a longer `retry-after` and would come back at once.
 MAX_RETRY_MILLISECONDS = 60_000
@@ -31,7 +34,16 @@ MAX_RETRY_MILLISECONDS = 60_000
 
 def duration(seconds: float) -> str:
     """Write a time as OpenAI does, rounded up: `17ms`, `1s`, `1.5s`, `6m0s`, `24h0m0s`."""
-    milliseconds = math.ceil(seconds * _SECOND)
+    return _written(ceil(seconds * _SECOND)).decode()
+
+
+@lru_cache(maxsize=_REMEMBERED_TIMES)
+def _written(milliseconds: int) -> bytes:
+    """Return a time in bytes: windows of a minute end within a second of one another, over and over."""
+    return _text(milliseconds).encode()
+
+
+def _text(milliseconds: int) -> str:
     if milliseconds < _MINUTE:
         if 0 < milliseconds < _SECOND:
             return f"{milliseconds}ms"
@@ -53,19 +65,20 @@ def headers(
     """
     found: list[tuple[bytes, bytes]] = []
     charges, used = decision.charges, decision.used
+    charge = 0
     for dimension, indexes in rates:
-        tightest, most = 0, -1.0
+        most = -1.0
         for index in indexes:
             share = used[index] / charges[index][0].capacity
             if share > most:
-                tightest, most = index, share
-        capacity = charges[tightest][0].capacity
-        left = max(0, capacity - used[tightest])
-        reset = duration(max(0.0, decision.reset_seconds(tightest) - age_seconds))
+                charge, most = index, share
+        capacity = charges[charge][0].capacity
+        left = capacity - used[charge]
+        reset_seconds = decision.reset_seconds(charge) - age_seconds
         limit_name, remaining_name, reset_name = _NAMES[dimension]
         found.append((limit_name, b"%d" % capacity))
-        found.append((remaining_name, b"%d" % left))
-        found.append((reset_name, reset.encode()))
+        found.append((remaining_name, b"%d" % left if left > 0 else b"0"))
+        found.append((reset_name, _written(max(0, ceil(reset_seconds * _SECOND)))))
     return tuple(found)
 
 
@@ -141,7 +154,7 @@ def _quota(row: Row, requested: int, used: int, retry_after_seconds: float) -> R
 
 def _milliseconds(seconds: float) -> int:
     """Round up, to a time at which the place is surely back."""
-    return math.floor(seconds * 1000) + 1
+    return floor(seconds * 1000) + 1
 
 
 def _retry_headers(seconds: float) -> dict[str, str]:
@@ -149,7 +162,7 @@ def _retry_headers(seconds: float) -> dict[str, str]:
         return {"x-should-retry": "false"}
     milliseconds = _milliseconds(seconds)
     found = {
-        "retry-after": str(math.ceil(milliseconds / 1000)),
+        "retry-after": str(ceil(milliseconds / 1000)),
         "retry-after-ms": str(milliseconds),
     }
     if milliseconds > MAX_RETRY_MILLISECONDS:

@@ -90,7 +90,9 @@ class Plans:
         self._plans: dict[tuple[str | None, ...], Plan] = {}
         named = {name for rule in rules for name in (*rule.per, *rule.match)}
         self._by_end_user = "end_user" in named
-        self._by_upstream = "upstream" in named
+        # Whether anything weighs on a call once its upstream is chosen; whether any limit is of money.
+        self.by_upstream = "upstream" in named
+        self.by_cost = any(rule.budget for rule in rules)
 
     def __len__(self) -> int:
         return len(self._plans)
@@ -102,11 +104,15 @@ class Plans:
     def for_call(self, user: User, call: Call) -> Plan:
         """Return what weighs on a call before its upstream is chosen."""
         end_user = call.end_user if self._by_end_user else None
-        return self._find(("call", user.name, user.group, call.model, end_user), user, call, None)
+        kind = ("call", user.name, user.group, call.model, end_user)
+        plan = self._plans.get(kind)
+        if plan is not None and (plan.until == NEVER or plan.since <= self._time() < plan.until):
+            return plan
+        return self._find(kind, user, call, None)
 
     def for_upstream(self, user: User, call: Call, upstream: str) -> Plan | None:
         """Return what weighs on a call beside that, now that its upstream is chosen."""
-        if not self._by_upstream:
+        if not self.by_upstream:
             return None
         end_user = call.end_user if self._by_end_user else None
         kind = (upstream, user.name, user.group, call.model, end_user, "upstream")

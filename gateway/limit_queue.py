@@ -96,22 +96,22 @@ class WaitingRoom:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._queues: dict[str, FairQueue] = {}
+        self.queues: dict[str, FairQueue] = {}
 
     def __len__(self) -> int:
-        return sum(map(len, self._queues.values()))
+        return sum(map(len, self.queues.values()))
 
     def ahead(self, rows: Sequence[Row]) -> Row | None:
         """Return the row, if any, that others wait for already: nobody overtakes them."""
-        if not self._queues:
+        if not self.queues:
             return None
-        return next((row for row in rows if row.bucket.key in self._queues), None)
+        return next((row for row in rows if row.bucket.key in self.queues), None)
 
     def wake(self, rows: Sequence[Row]) -> None:
         """Let those try who wait for one of these rows: there may be room."""
-        if self._queues:
+        if self.queues:
             for row in rows:
-                queue = self._queues.get(row.bucket.key)
+                queue = self.queues.get(row.bucket.key)
                 if queue is not None:
                     queue.wake()
 
@@ -135,7 +135,7 @@ class WaitingRoom:
         self, attempt: Attempt, row: Row, deadline: float, decision: Decision | None
     ) -> Decision:
         """Return the answer that was got in turn, or too late, or that speaks of another row."""
-        queue = self._queues.setdefault(row.bucket.key, FairQueue())
+        queue = self.queues.setdefault(row.bucket.key, FairQueue())
         turn = queue.join(attempt.user)
         served = False
         try:
@@ -157,7 +157,7 @@ class WaitingRoom:
         finally:
             queue.leave(turn, served=served)
             if not queue:
-                del self._queues[row.bucket.key]
+                del self.queues[row.bucket.key]
 
 
 def _pause(decision: Decision | None) -> float:

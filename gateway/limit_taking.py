@@ -26,15 +26,11 @@ _LEAST_TYPICAL_SECONDS = 0.1
 _LATEST_WEIGHT = 0.05
 
 
+# What a store granted for a plan's rows.
+Grant = tuple[Plan, Decision]
+
 # Whose, by which rule's `per` and dimension, and what: "allowed" or "refused".
 Decided = tuple[str, str, str, str]
-
-
-class Grant(NamedTuple):
-    """What a store granted for a plan's rows."""
-
-    plan: Plan
-    decision: Decision
 
 
 class _Known(NamedTuple):
@@ -53,7 +49,8 @@ class Taker:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._refusals: dict[str, _Known] = {}
+        # By bucket: the refusals that may hold still.
+        self.refusals: dict[str, _Known] = {}
         self._room = WaitingRoom(clock)
         # How long calls take: when a place that a call in flight holds may come back.
         self._typical_seconds = 1.0
@@ -61,29 +58,59 @@ class Taker:
         self.running: dict[str, int] = {}
         self.decisions: dict[Decided, int] = {}
 
-    @property
-    def remembers_refusals(self) -> bool:
-        """Whether there is anything to recall."""
-        return bool(self._refusals)
-
     def recall(self, plan: Plan, model: str | None) -> None:
         """Raise RateLimitError where a refusal that was given before still holds."""
-        if not self._refusals:
+        if not self.refusals:
             return
         now = self._clock.monotonic()
         for row in plan.rows:
-            known = self._refusals.get(row.bucket.key)
+            known = self.refusals.get(row.bucket.key)
             if known is None:
                 continue
             if known.until > now:
                 raise self._error(known.plan, known.decision, known.refusal, model, now - known.at)
-            del self._refusals[row.bucket.key]
+            del self.refusals[row.bucket.key]
 
     def _decided(self, kind: Decided) -> None:
         if kind not in self.decisions and len(self.decisions) >= _MAX_DECIDED:
             # Names that callers bring along are many; those that are left out are nobody's.
             kind = ("", *kind[1:])
         self.decisions[kind] = self.decisions.get(kind, 0) + 1
+
+    def take_now(self, plan: Plan, demand: Demand) -> Grant | None:
+        """Take all of a plan's rows for one call where nobody waits; None: `take` has to be awaited.
+
+        Raises RateLimitError.
+        """
+        if self.refusals:
+            self.recall(plan, demand.model)
+        if self._room.queues:
+            return None
+        needs = demand.needs
+        charges: list[tuple[Bucket, int]] = []
+        for row in plan.rows:
+            charges.append((row.bucket, needs[row.need]))  # a comprehension is a call
+        decision = self._store.take_now(charges)
+        if decision is None:
+            return None
+        refused = decision.refusal
+        if refused is not None:
+            if refused.retry_after_seconds == NEVER or plan.rows[refused.charge].wait_seconds:
+                return None
+            raise self._refused(plan, decision, refused, demand.model)
+        return self._granted(plan, decision)
+
+    def _granted(self, plan: Plan, decision: Decision) -> Grant:
+        decisions = self.decisions
+        for kind in plan.allowed:
+            if kind in decisions:
+                decisions[kind] += 1
+            else:
+                self._decided(kind)
+        for key in plan.leases:
+            self.running[key] = self.running.get(key, 0) + 1
+        plan.last = (decision, self._clock.monotonic())
+        return plan, decision
 
     async def take(self, plan: Plan, demand: Demand, *, may_wait: bool) -> Grant:
         """Take all of a plan's rows for one call. Raises RateLimitError, UnavailableError.
@@ -101,25 +128,24 @@ class Taker:
                 decision = await self._room.take(self._attempt(plan, demand), row, decision)
         if decision.refusal is not None:
             raise self._refused(plan, decision, decision.refusal, demand.model)
-        for kind in plan.allowed:
-            self._decided(kind)
-        for key in plan.leases:
-            self.running[key] = self.running.get(key, 0) + 1
-        plan.last = (decision, self._clock.monotonic())
-        return Grant(plan, decision)
+        return self._granted(plan, decision)
 
     def settle(self, grant: Grant, final: Needs) -> None:
         """Say what a grant came to."""
         plan, decision = grant
-        decision.store.settle(decision, [final[row.need] for row in plan.rows])
+        actual: list[int] = []
+        for row in plan.rows:
+            actual.append(final[row.need])  # a comprehension is a call
+        decision.store.settle(decision, actual)
         for key in plan.leases:
             self.running[key] -= 1
             if not self.running[key]:
                 del self.running[key]
-        if self._refusals and not final.one:  # a place came back before its time
+        if self.refusals and not final.one:  # a place came back before its time
             for row in plan.rows:
-                self._refusals.pop(row.bucket.key, None)
-        self._room.wake(plan.rows)
+                self.refusals.pop(row.bucket.key, None)
+        if self._room.queues:
+            self._room.wake(plan.rows)
 
     def note_duration(self, seconds: float) -> None:
         """Note how long a call took."""
@@ -153,10 +179,10 @@ class Taker:
         row = plan.rows[refused.charge]
         seconds = refused.retry_after_seconds
         if row.dimension == "requests" and not row.wait_seconds and seconds is not None:
-            if len(self._refusals) >= _MAX_REFUSALS:
-                del self._refusals[next(iter(self._refusals))]
+            if len(self.refusals) >= _MAX_REFUSALS:
+                del self.refusals[next(iter(self.refusals))]
             now = self._clock.monotonic()
-            self._refusals[row.bucket.key] = _Known(plan, decision, refused, now, now + seconds)
+            self.refusals[row.bucket.key] = _Known(plan, decision, refused, now, now + seconds)
         return self._error(plan, decision, refused, model, 0.0)
 
     def _error(

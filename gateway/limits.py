@@ -11,7 +11,7 @@ from typing import Literal, Self
 
 from gateway.clock import Clock
 from gateway.errors import PermissionDeniedError, RateLimitError
-from gateway.limit_estimates import Demand, Estimate, LearnedOutputs, Needs
+from gateway.limit_estimates import Demand, Estimate, LearnedOutputs, Needs, new_needs
 from gateway.limit_headers import headers, tightest, told_by
 from gateway.limit_plans import Plan, Plans
 from gateway.limit_rules import LimitRule
@@ -53,7 +53,7 @@ class Limiter:
 
         It costs next to nothing, and is meant for before the body is read.
         """
-        if self.taker.remembers_refusals:
+        if self.taker.refusals:
             self.taker.recall(self.plans.for_user(user), None)
 
     def admit(
@@ -138,8 +138,11 @@ class Admission:
                 code="model_not_priced",
             )
         if plan.rows:
-            self._grant = await self._take(plan, may_wait=True)
-            self.headers = headers(plan.rates, self._grant.decision)
+            grant = limiter.taker.take_now(plan, self._wanted())
+            if grant is None:
+                grant = await self._take(plan, may_wait=True)
+            self._grant = grant
+            self.headers = headers(plan.rates, grant[1])
         return self
 
     async def __aexit__(
@@ -158,6 +161,9 @@ class Admission:
         left, so that a rule's `wait` applies. Raises UnavailableError.
         """
         limiter = self._limiter
+        if not limiter.plans.by_upstream:
+            self._asked = True
+            return True
         if self._upstream_grant is not None:
             limiter.taker.settle(self._upstream_grant, Needs(1))
             self._upstream_grant = None
@@ -171,7 +177,7 @@ class Admission:
                     self.upstream_refusal = error
                     self.headers = self._beside(told_by(error))
                     return False
-                theirs = headers(plan.rates, self._upstream_grant.decision)
+                theirs = headers(plan.rates, self._upstream_grant[1])
             self.headers = self._beside(theirs)
         self._asked = True
         return True
@@ -185,12 +191,14 @@ class Admission:
         if self._settled:
             return
         self._settled = True
-        final = Needs(int(self._asked or usage is not None))
-        if usage is not None and not self._shared:
-            price = price or self._price
+        if usage is None or self._shared:
+            final = Needs(int(self._asked or usage is not None))
+        else:
+            cost, price = 0, price or self._price
+            if price is not None and self._limiter.plans.by_cost:
+                cost = price.cost(usage)
             tokens = usage.input_tokens + usage.output_tokens
-            cost = 0 if price is None else price.cost(usage)
-            final = Needs(1, tokens, tokens, cost, cost)
+            final = new_needs(Needs, (1, tokens, tokens, cost, cost))
             self._learn(usage, final)
         for grant in (self._grant, self._upstream_grant):
             if grant is not None:
@@ -200,7 +208,8 @@ class Admission:
         """Return the headers of the call's own limits and those of an upstream."""
         if self._grant is None:
             return theirs
-        return tightest(headers(self._grant.plan.rates, self._grant.decision), theirs)
+        plan, decision = self._grant
+        return tightest(headers(plan.rates, decision), theirs)
 
     async def _take(self, plan: Plan, *, may_wait: bool) -> Grant:
         """Take a plan's rows; what that waited, also in vain, is not the gateway's own time."""
@@ -223,7 +232,8 @@ class Admission:
                 expected = 0
                 if call.max_output_tokens is None:
                     expected = self._limiter.outputs.expect(call.model, user)
-                self._demand = Demand(user, call, self._estimate, self._price, expected)
+                price = self._price if self._limiter.plans.by_cost else None
+                self._demand = Demand(user, call, self._estimate, price, expected)
         return self._demand
 
     def _learn(self, usage: Usage, final: Needs) -> None:
@@ -235,11 +245,13 @@ class Admission:
         if self._grant is None:
             return
         plan, decision = self._grant
-        excess: dict[str, int] = {}
+        excess: dict[str, int] | None = None
         for index in plan.estimated:
             row = plan.rows[index]
             over = final[row.need] - decision.charges[index][1]
-            if over > excess.get(row.dimension, 0):
-                excess[row.dimension] = over
-        for dimension, over in excess.items():
-            limiter.overshoot[dimension] += over
+            if over > 0:
+                excess = excess or {}
+                excess[row.dimension] = max(over, excess.get(row.dimension, 0))
+        if excess is not None:
+            for dimension, over in excess.items():
+                limiter.overshoot[dimension] += over

@@ -33,8 +33,6 @@ _encode = json.JSONEncoder(default=str).encode
 Fields = Mapping[str, object]
 # A stamp, a level, a message and fields to a line.
 Render = Callable[[str, str, str, Fields], str]
-# Puts a line into words; the thread calls it.
-Line = Callable[[], str]
 
 
 class Told(Protocol):
@@ -46,6 +44,10 @@ class Told(Protocol):
 
     def fields(self) -> Fields:
         """Return what is told of it."""
+
+
+# A line as it will be written, or what is put into words by the thread.
+Line = str | tuple[Render, Told]
 
 
 class Log:
@@ -72,19 +74,17 @@ class Log:
 
     def access(self, call: Told) -> None:
         """Write the line of a call that ended."""
-        render = self._render
-        self._lines.put(lambda: render(utc_stamp(call.time), "info", "call", call.fields()))
+        self._lines.put((self._render, call))
 
     def write(self, level: str, message: str, fields: Fields) -> None:
         """Write a line."""
-        line = self._render(utc_stamp(self.clock.time()), level, message, fields)
-        self._lines.put(lambda: line)
+        self._lines.put(self._render(utc_stamp(self.clock.time()), level, message, fields))
 
     def _written(self, lines: list[Line]) -> bool:
         """Write lines; what a full disk refuses is lost, nothing else."""
         if lines and self._stream is not None:
             with contextlib.suppress(OSError, ValueError):
-                self._stream.write("".join([f"{line()}\n" for line in lines]))
+                self._stream.write("".join([f"{_worded(line)}\n" for line in lines]))
                 self._stream.flush()
         return False
 
@@ -93,6 +93,13 @@ class Log:
         for name in _LOGGERS:
             logging.getLogger(name).handlers.clear()
         self._lines.stop()
+
+
+def _worded(line: Line) -> str:
+    if isinstance(line, str):
+        return line
+    render, call = line
+    return render(utc_stamp(call.time), "info", "call", call.fields())
 
 
 class _Handler(logging.Handler):
@@ -129,7 +136,8 @@ def _json(stamp: str, level: str, message: str, fields: Fields) -> str:
         line = msgspec.json.format(_encode_quickly(entry), indent=0).decode()
     except (UnicodeEncodeError, OverflowError):
         return _encode(entry)
-    return line if line.isascii() and line.isprintable() else _encode(entry)
+    # JSON spells out all other controls.
+    return line if line.isascii() and "\x7f" not in line else _encode(entry)
 
 
 def _text(stamp: str, level: str, message: str, fields: Fields) -> str:

@@ -59,27 +59,25 @@ class CallSeries:
 
     def charge(self, record: Record) -> None:
         """Count what a call came to."""
-        if record.usage is not None:
-            self._count_tokens(record.usage)
+        usage = record.usage
+        if usage is not None:
+            first = len(TOKEN_TYPES) if usage.estimated else 0
+            tokens = self._tokens
+            for index, amount in enumerate(disjoint(usage), first):
+                if amount:
+                    cell = tokens[index] or self._token_cell(index)
+                    cell.value += amount
         if record.cost_nanodollars:
             if self._cost is None:
                 self._cost = self._metrics.cost.cell((self._key[3], self._key[1]))
             self._cost.value += record.cost_nanodollars / NANODOLLARS_PER_USD
 
-    def _count_tokens(self, usage: Usage) -> None:
-        first = len(TOKEN_TYPES) if usage.estimated else 0
-        tokens = self._tokens
-        for index, amount in enumerate(disjoint(usage), first):
-            if amount:
-                cell = tokens[index]
-                if cell is None:
-                    cell = tokens[index] = self._token_cell(index)
-                cell.value += amount
-
     def _token_cell(self, index: int) -> Cell:
         kind = TOKEN_TYPES[index % len(TOKEN_TYPES)]
         source = "reported" if index < len(TOKEN_TYPES) else "estimated"
-        return self._metrics.tokens.cell((self._key[3], self._key[1], kind, source))
+        cell = self._metrics.tokens.cell((self._key[3], self._key[1], kind, source))
+        self._tokens[index] = cell
+        return cell
 
     def _count_generated(
         self,

@@ -185,15 +185,15 @@ class Bounded:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._known: set[str] = set()
+        self.known: set[str] = set()
 
     def admit(self, values: Iterable[str]) -> None:
         """Make room for values that are known beforehand, while there is any."""
         for value in values:
-            if len(self._known) >= self.limit:
+            if len(self.known) >= self.limit:
                 return
-            self._known.add(value)
+            self.known.add(value)
 
     def __call__(self, value: str | None) -> str:
         """Return the label for `value`."""
-        return value if value in self._known else OTHER
+        return value if value in self.known else OTHER

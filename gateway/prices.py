@@ -46,17 +46,19 @@ class Price:
     def cost(self, usage: Usage) -> int:
         """Return what a call cost in nanodollars, a fraction rounded up."""
         fresh = usage.input_tokens - usage.cached_input_tokens
-        return _nanodollars(
+        picodollars = (
             fresh * self.input
             + usage.cached_input_tokens * self.cached_input
             + usage.output_tokens * self.output
             + self.request
         )
+        return -(-picodollars // _PICODOLLARS_PER_NANODOLLAR)
 
     def bound(self, input_tokens: int, output_tokens: int) -> int:
         """Return the most that so many tokens can cost in nanodollars, cached or not."""
         dearest = max(self.input, self.cached_input)
-        return _nanodollars(input_tokens * dearest + output_tokens * self.output + self.request)
+        picodollars = input_tokens * dearest + output_tokens * self.output + self.request
+        return -(-picodollars // _PICODOLLARS_PER_NANODOLLAR)
 
 
 def nanodollars(usd: Decimal) -> int:
@@ -73,7 +75,3 @@ def usd(nanodollars: int) -> str:
 
 def _picodollars_per_token(usd_per_million: Decimal) -> int:
     return round(usd_per_million * (PICODOLLARS_PER_USD // 10**6))
-
-
-def _nanodollars(picodollars: int) -> int:
-    return -(-picodollars // _PICODOLLARS_PER_NANODOLLAR)

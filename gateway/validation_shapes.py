@@ -6,16 +6,21 @@ an array's items. A fault leaves with the path to the value that it is about.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain, repeat
+from operator import contains
 from types import NoneType
 
 from gateway import validation_faults as faults
 from gateway.validation_faults import Fault
 from gateway.validation_kinds import Law, Rule
 
+# Fewer than this are checked as fast as they are looked at together.
+_FEW_OBJECTS = 6
+
 Check = Callable[[object], None]
 # What is known of a member that has no rule: any value of any type will do.
-_UNKNOWN: tuple[frozenset[type], Check]
-_UNKNOWN = (frozenset({NoneType, bool, int, float, str, list, dict}), lambda _: None)
+UNKNOWN: tuple[frozenset[type], Check]
+UNKNOWN = (frozenset({NoneType, bool, int, float, str, list, dict}), lambda _: None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +31,13 @@ class Array(Rule):
     max_length: int | None = None
     may_be_empty: bool = True
     laws: tuple[Law[list[object]], ...] = ()
+    # With fewer items they are checked one by one.
+    _few: int = field(init=False, repr=False, compare=False)
 
     types = (list,)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_few", 0 if self.of.free else _FEW_OBJECTS)
 
     @property
     def expected(self) -> str:
@@ -39,6 +49,11 @@ class Array(Rule):
         """What an array of them is an array of."""
         return f"arrays of {self.of.plural}"
 
+    @property
+    def typed(self) -> frozenset[type]:
+        """None: the items have their types too."""
+        return frozenset()
+
     def check(self, value: object) -> None:
         """Raise Fault unless it is an array of the right length whose items obey."""
         if type(value) is not list:
@@ -47,8 +62,7 @@ class Array(Rule):
             raise faults.empty_array()
         if self.max_length is not None and len(value) > self.max_length:
             raise faults.too_long_array(value, self.max_length)
-        free = self.of.free
-        if not (free and free.issuperset(map(type, value))):
+        if len(value) < self._few or not self.of.obeyed_by(value):
             _check_items(self.of.check, value)
         for law in self.laws:
             law.judge(value)
@@ -90,6 +104,31 @@ class Object(Rule):
         checks = {n: (rule.free | {NoneType}, rule.check) for n, rule in self.members.items()}
         object.__setattr__(self, "_checks", checks)
 
+    def obeyed_by(self, values: list[object]) -> bool:
+        """Tell whether all are objects, and any value obeys of the types that are found in them, whatever its name."""
+        objects = [value for value in values if type(value) is dict]
+        if len(objects) < len(values):
+            return False
+        for name in self.required:
+            if not all(map(contains, objects, repeat(name))):
+                return False
+        kinds = set(map(type, chain.from_iterable(map(dict.values, objects))))
+        if self.required and NoneType in kinds:
+            return False
+        for name in set(chain.from_iterable(objects)):
+            if not kinds <= self._checks.get(name, UNKNOWN)[0]:
+                return False
+        return not self.laws or self._lawful(objects)
+
+    def _lawful(self, objects: list[dict[str, object]]) -> bool:
+        try:
+            for law in self.laws:
+                for value in objects:
+                    law.judge(value)
+        except Fault:
+            return False
+        return True
+
     def check(self, value: object) -> None:
         """Raise Fault unless it is an object with what is required, whose members obey."""
         if type(value) is not dict:
@@ -101,7 +140,7 @@ class Object(Rule):
         name = ""
         try:
             for name, member in value.items():
-                free, check = look_up(name, _UNKNOWN)
+                free, check = look_up(name, UNKNOWN)
                 if type(member) not in free:
                     check(member)
         except Fault as fault:
@@ -225,6 +264,19 @@ class Variants(Rule):
     def __post_init__(self) -> None:
         checks = {tag: case.check for tag, case in self.cases.items()}
         object.__setattr__(self, "_checks", checks)
+
+    def obeyed_by(self, values: list[object]) -> bool:
+        """Tell whether all are objects of published cases, and each case is obeyed by those of its tag."""
+        by_tag: dict[str, list[object]] = {}
+        for value in values:
+            tag = value.get(self.tag) if type(value) is dict else None
+            if type(tag) is not str or tag not in self.cases:
+                return False
+            by_tag.setdefault(tag, []).append(value)
+        for tag, tagged in by_tag.items():  # noqa: SIM110  (a generator costs as much again)
+            if not self.cases[tag].obeyed_by(tagged):
+                return False
+        return True
 
     def check(self, value: object) -> None:
         """Raise Fault unless it obeys the case that its tag names."""

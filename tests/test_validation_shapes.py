@@ -1,12 +1,22 @@
 """What the rules made of rules take, and the paths that their faults have."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.validation_faults import Fault
 from gateway.validation_kinds import Enum, Integer, Law, Rule, String
 from gateway.validation_shapes import Array, Either, Map, Object, Variants
 
 POINT = Object({"x": Integer(0), "y": Integer(0), "tag": String()}, required=("x",))
+
+
+def _not_empty(value: dict[str, object]) -> None:
+    if "" in value.values():
+        raise Fault("empty", "Empty.", "x")
+
+
+NOT_EMPTY = Law("not empty", _not_empty)
 SHAPE = Variants("type", {"point": POINT, "any": Object({})}, elsewhere=frozenset({"line"}))
 
 
@@ -174,3 +184,39 @@ def test_paths_go_all_the_way() -> None:
 def test_a_type_is_no_content(rule: Rule, value: object, expected: object) -> None:
     """Judged by type alone, only an array's items are looked at, and these by their type."""
     assert fault_of(rule, value, by_type=True) == expected
+
+
+members: st.SearchStrategy[object] = (
+    st.none() | st.integers(0, 1) | st.text("ab", max_size=1) | st.just([])
+)
+shapes = st.fixed_dictionaries(
+    {},
+    optional={
+        "type": st.sampled_from(("point", "any", "line", "new", 7)),
+        "x": members,
+        "tag": members,
+        "other": members,
+    },
+)
+
+
+@given(st.lists(shapes | st.integers(), max_size=9))
+def test_what_obeys_at_a_glance_obeys(values: list[object]) -> None:
+    """Many objects looked at together are judged as each by itself."""
+    free = Object({"x": String(), "tag": String()}, required=("x",), laws=(NOT_EMPTY,))
+    for rule in (free, Variants("type", {"point": free, "any": Object({})})):
+        each = [fault_of(rule, value) for value in values]
+        assert not (rule.obeyed_by(values) and any(each))
+        first = next((index for index, fault in enumerate(each) if fault), None)
+        code, path = fault_of(Array(rule), values) or (None, "")
+        assert (first is None, code) == (path == "", None if first is None else each[first][0])  # type: ignore[index]
+        assert first is None or path.startswith(f"[{first}]")
+
+
+def test_plain_objects_obey_at_a_glance() -> None:
+    """Texts under known names, anything under others."""
+    rule = Object({"x": String()}, required=("x",))
+    assert rule.obeyed_by([{"x": "a"}, {"x": "b", "y": "c"}])
+    assert not rule.obeyed_by([{"x": "a"}, {"x": 1}])
+    assert not rule.obeyed_by([{"x": "a"}, {}])
+    assert not rule.obeyed_by([{"x": "a"}, {"x": None}])

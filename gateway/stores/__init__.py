@@ -108,6 +108,9 @@ class Store(Protocol):
     async def run(self) -> None:
         """Do what is to be done beside the calls, until cancelled; return if that is nothing."""
 
+    def take_now(self, charges: Charges) -> Decision | None:
+        """Take every charge, or none, where that is done at once; None: `take` has to be awaited."""
+
     async def take(self, charges: Charges) -> Decision:
         """Take every charge, or none where one does not fit. A cancelled take takes nothing."""
 

@@ -38,6 +38,9 @@ class FailoverStore:
         """Run the shared store."""
         await self._shared.run()
 
+    def take_now(self, charges: Charges) -> None:
+        """Return None: a server has to be asked."""
+
     async def take(self, charges: Charges) -> Decision:
         """Take from the shared store, or a share of it here.
 

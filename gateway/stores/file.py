@@ -73,9 +73,9 @@ class FileStore(MemoryStore):
             await self._clock.sleep(_FLUSH_SECONDS)
             await self.flush()
 
-    async def take(self, charges: Charges) -> Decision:
-        """Take every charge, or none; never suspends."""
-        decision = self.take_now(charges)
+    def take_now(self, charges: Charges) -> Decision:
+        """Take every charge, or none."""
+        decision = super().take_now(charges)
         if decision.refusal is None:
             self._note(charges)
         return decision

@@ -59,6 +59,10 @@ class Window:
     def settle(self, slot: float, held: int, final: int) -> None:
         """End a hold: book what it came to in its slot, and now what goes beyond it."""
         self.held -= held
+        if slot == self.slot:
+            self.current += final
+            self.booked += final
+            return
         self.book(slot, min(final, held))
         if final > held:
             self.book(self.slot, final - held)
@@ -121,14 +125,17 @@ class MemoryStore:
             touched.append(window)
         if not fits:
             return self._refuse(charges, touched, now)
+        slots: list[float] = []
+        used: list[int] = []
         for (bucket, amount), window in zip(charges, touched, strict=True):
             if bucket.holds:
                 window.held += amount
             else:
                 window.current += amount
                 window.booked += amount
-        slots = [window.slot for window in touched]
-        decision = Decision(self, charges, slots, [w.booked + w.held for w in touched])
+            slots.append(window.slot)
+            used.append(window.booked + window.held)
+        decision = Decision(self, charges, slots, used)
         decision.at = now
         return decision
 
@@ -139,6 +146,8 @@ class MemoryStore:
         for (bucket, amount), slot, final in zip(
             decision.charges, decision.slots, actual, strict=True
         ):
+            if final >= amount and not bucket.holds:
+                continue
             window = windows.get(bucket.key)
             if window is None:
                 continue
@@ -146,8 +155,7 @@ class MemoryStore:
             if width and now // width > window.slot:
                 window.roll(self._slot(width, now))
             if not bucket.holds:
-                if final < amount:
-                    window.book(slot, final - amount)
+                window.book(slot, final - amount)
             elif bucket.window_seconds:
                 window.settle(slot, amount, final)
             else:

@@ -92,6 +92,9 @@ class RedisStore:
             await self._clock.sleep(pause)
             pause = min(2 * pause, _MAX_RETRY_SECONDS)
 
+    def take_now(self, charges: Charges) -> None:
+        """Return None: a server has to be asked."""
+
     async def take(self, charges: Charges) -> Decision:
         """Take every charge, or none; what is granted to a caller who was cancelled is given back."""
         keys: list[str] = []

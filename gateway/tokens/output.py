@@ -1,8 +1,7 @@
 """What a reply cost where its upstream did not say: counted from its words, and learned for what is not shown."""
 
+from collections import OrderedDict
 from collections.abc import Callable
-
-from cachetools import LRUCache
 
 from gateway.tokens.counter import INLINE_CHARACTERS, TokenCounter
 from gateway.tokens.families import family_of
@@ -24,15 +23,24 @@ class OutputCounter:
     def __init__(self, counter: TokenCounter, max_models: int = MAX_MODELS) -> None:
         self.counter = counter
         # Model -> mean of its reported output, and of how many replies.
-        self._means: LRUCache[str, tuple[float, int]] = LRUCache(max_models)
+        self._means: OrderedDict[str, tuple[float, int]] = OrderedDict()
+        self._max_models = max_models
         # How many replies go by until the next is compared.
         self._passed_over = 0
 
     def observe(self, model: str, output_tokens: int) -> None:
         """Learn from a reply whose tokens its upstream reported."""
-        mean, seen = self._means.get(model, (0.0, 0))
-        seen = min(seen + 1, _REMEMBERED)
+        known = self._means.get(model)
+        if known is None:
+            self._means[model] = (float(output_tokens), 1)
+            if len(self._means) > self._max_models:
+                self._means.popitem(last=False)
+            return
+        mean, seen = known
+        if seen < _REMEMBERED:
+            seen += 1
         self._means[model] = (mean + (output_tokens - mean) / seen, seen)
+        self._means.move_to_end(model)
 
     async def count(self, model: str, output: Output) -> int:
         """Return the tokens of a reply; of a model that reasons in secret, its mean where that is more."""
