@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gateway.config_loader import document, written
 from gateway.config_tree import ConfigError, Problem, Problems
-from gateway.litellm_import.deployments import Deployments
+from gateway.litellm_import.deployments import Deployments, implied
 from gateway.litellm_import.groups import Groups
 from gateway.litellm_import.settings import Settings
 from gateway.litellm_import.upstreams import Plain, Upstreams
@@ -35,7 +35,8 @@ def convert(path: Path) -> Imported:
     """
     table = document(path)
     notes = Problems()
-    config = _config(Section(table, "", notes), Secrets(taken=set(referenced(table))))
+    secrets = Secrets(taken={*referenced(table), *implied(table)})
+    config = _config(Section(table, "", notes), secrets)
     told = ConfigError(notes).problems
     if not config["upstreams"]:
         whole = Problem(file=str(path), line=None, path="", message="no model can be carried over")
@@ -74,7 +75,7 @@ def _names(groups: Groups, settings: Settings) -> None:
             if groups.serves(name):
                 defaults.append(name)
             else:
-                section.tell("default_fallbacks", f"carried over in part: nothing serves {name}")
+                section.tell("default_fallbacks", f"carried over in part: no way to {name}")
     groups.fall_back(fallbacks, defaults)
 
 

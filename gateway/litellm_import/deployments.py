@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from gateway.config_formats import parse_text
+from gateway.config_tree import Items, Scalar, Table
 from gateway.config_types import BadValueError
 from gateway.litellm_import.providers import Provider, provider_of
 from gateway.litellm_import.upstreams import Plain, Upstreams, server_name
@@ -132,6 +133,18 @@ class Deployments:
             f"differs: no prefix is taken off a name, so clients say what {upstream} itself lists,"
             f" not {name}",
         )
+
+
+def implied(table: Table) -> Iterator[str]:
+    """Yield the variables that LiteLLM reads for deployments without a key: no other secret may take them."""
+    models = table.get("model_list")
+    for entry in models.items if isinstance(models, Items) else ():
+        params = entry.get("litellm_params") if isinstance(entry, Table) else None
+        if isinstance(params, Table) and params.get("api_key") is None:
+            model = params.get("model")
+            provider, _ = provider_of(model.text if isinstance(model, Scalar) else "", None)
+            if provider is not None:
+                yield provider.key_variable
 
 
 def _provider(params: Section, model: str) -> tuple[Provider | None, str]:

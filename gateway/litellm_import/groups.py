@@ -107,11 +107,12 @@ class Groups:
                     continue
                 own.add(name)
                 for lost in self._lead(name, names):
-                    section.tell(name, f"carried over in part: nothing serves {lost}")
+                    section.tell(name, f"carried over in part: no way to {lost}")
         # What of the defaults nothing serves is told where they stand.
-        for name in self._entries.keys() - own - self._extra - self._aliases.keys():
+        without = {*own, *self._extra, *self._aliases}
+        for name in [name for name in self._entries if name not in without]:
             self._lead(name, common)
-        for name in self._aliases.keys() - own:
+        for name in [name for name in self._aliases if name not in own]:
             entry = self._find(self._aliases[name])
             self._lead(name, () if entry is None else list(entry.fallbacks))
 
@@ -161,11 +162,18 @@ class Groups:
                 return [name]
             found = self._find(name)
             entry = self._put(name, () if found is None else found.of(name), {})
-        for fallback in filter(self.serves, fallbacks):
-            if fallback != name and fallback not in entry.fallbacks:
-                circular = any(self._find(way) is entry for way in self._ways(fallback))
-                entry.fallbacks.append(self._alone(fallback) if circular else fallback)
-        return [fallback for fallback in fallbacks if not self.serves(fallback)]
+        lost: list[str] = []
+        for fallback in fallbacks:
+            if fallback == name or fallback in entry.fallbacks:
+                continue
+            way = fallback if self.serves(fallback) else None
+            if any(self._find(further) is entry for further in self._ways(fallback)):
+                way = self._alone(fallback)
+            if way is None:
+                lost.append(fallback)
+            else:
+                entry.fallbacks.append(way)
+        return lost
 
     def _ways(self, name: str) -> list[str]:
         """Return `name` and all that its fallbacks lead to."""
@@ -175,13 +183,15 @@ class Groups:
             ways += [other for other in (entry.fallbacks if entry else ()) if other not in ways]
         return ways
 
-    def _alone(self, name: str) -> str:
-        """Return a name with the targets of `name` and no fallbacks: the end of a circle."""
+    def _alone(self, name: str) -> str | None:
+        """Return a name with the targets of `name` and no fallbacks, the end of a circle; None: it has none."""
         alone = f"{name}.alone"
         if alone not in self._extra:
             entry = self._find(name)
+            if entry is None or not entry.targets:
+                return None
             alone = self._free(alone)
-            self._put(alone, () if entry is None else entry.of(name), entry.traits if entry else {})
+            self._put(alone, entry.of(name), entry.traits)
             self._extra.add(alone)
         return alone
 

@@ -162,3 +162,20 @@ def test_parameters_of_the_body_are_told(tmp_path: Path) -> None:
         "1: model_list[0].litellm_params.stream_timeout: not carried over: `first_byte_timeout` holds for streams"
         " too, `idle_timeout` between their pieces",
     ]
+
+
+def test_a_key_in_the_clear_takes_no_variable_that_means_another(tmp_path: Path) -> None:
+    """Where LiteLLM reads a variable for one deployment, another's key gets a variable of its own."""
+    sections, _ = imported(
+        tmp_path,
+        "model_list:\n"
+        "  - {model_name: a, litellm_params: {model: groq/a, api_key: hush}}\n"
+        "  - {model_name: b, litellm_params: {model: groq/b}}\n",
+    )
+
+    upstreams = sections["upstreams"]
+    assert isinstance(upstreams, list)
+    assert [upstream["api_key"] for upstream in upstreams] == [
+        "${GROQ_API_KEY_2}",
+        "${GROQ_API_KEY}",
+    ]

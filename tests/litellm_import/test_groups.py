@@ -72,7 +72,7 @@ def test_an_order(tmp_path: Path) -> None:
     }
     assert notes == [
         "2: model_list[0].litellm_params: differs: as its `order` says it comes later, as m.order-2",
-        "4: litellm_settings.fallbacks[0].m: carried over in part: nothing serves z",
+        "4: litellm_settings.fallbacks[0].m: carried over in part: no way to z",
     ]
 
 
@@ -117,7 +117,7 @@ def test_fallbacks(tmp_path: Path) -> None:
 
     assert fallbacks(found) == {"a": ["c", "b"], "b": ["c"]}
     assert notes == [
-        "5: litellm_settings.default_fallbacks: carried over in part: nothing serves nobody"
+        "5: litellm_settings.default_fallbacks: carried over in part: no way to nobody"
     ]
 
 
@@ -167,3 +167,15 @@ def test_sizes_that_differ_are_told(tmp_path: Path) -> None:
     assert notes == [
         "3: model_list[1].litellm_params: differs: sizes and price are those of the first of its name"
     ]
+
+
+def test_a_circle_of_names_that_only_a_list_knows(tmp_path: Path) -> None:
+    """Where an upstream serves what it lists, the way back cannot be written, which is told."""
+    found, notes = models(
+        tmp_path,
+        "model_list: [{model_name: groq/*, litellm_params: {model: groq/*}}]\n"
+        "router_settings: {fallbacks: [{a: [b]}, {b: [a]}]}\n",
+    )
+
+    assert found == {"a": {"fallbacks": ["b"]}, "b": {}}
+    assert notes[1:] == ["2: router_settings.fallbacks[1].b: carried over in part: no way to a"]
