@@ -5,14 +5,13 @@ Names that several deployments share, aliases and fallbacks are not known here.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 
 from gateway.config_formats import parse_text
 from gateway.config_tree import Items, Scalar, Table
 from gateway.config_types import BadValueError
 from gateway.litellm_import.providers import Provider, provider_of
 from gateway.litellm_import.upstreams import Plain, Upstreams, server_name
-from gateway.litellm_import.values import Section
+from gateway.litellm_import.values import Section, usd
 
 MAX_RATE = 10**12 - 1
 MILLION = 1_000_000
@@ -187,7 +186,7 @@ def _traits(params: Section, info: Section) -> dict[str, Plain]:
         "output": "output_cost_per_token",
     }
     found = {ours: next(_usd((params, info), theirs), None) for ours, theirs in prices.items()}
-    price: dict[str, Plain] = {ours: usd for ours, usd in found.items() if usd is not None}
+    price: dict[str, Plain] = {ours: money for ours, money in found.items() if money is not None}
     traits: dict[str, Plain] = {
         "context_window": window,
         "max_output_tokens": longest,
@@ -201,5 +200,4 @@ def _usd(sections: tuple[Section, ...], key: str) -> Iterator[str]:
     for section in sections:
         number = section.number(key, 0, MAX_PRICE_USD)
         if number is not None:
-            usd = (Decimal(repr(number)) * MILLION).quantize(Decimal("0.000001"))
-            yield f"{usd:f}".rstrip("0").rstrip(".")
+            yield usd(number, MILLION)

@@ -24,10 +24,11 @@ class Target:
 
     def plain(self, name: str) -> dict[str, Plain]:
         """Return it as it stands below `name`."""
+        weight = self.weight
         found = {
             "upstream": self.upstream,
             "model": None if self.model in (None, name) else _value(self.model),
-            "weight": self.weight,
+            "weight": int(weight) if weight is not None and weight.is_integer() else weight,
         }
         return {key: value for key, value in found.items() if value is not None}
 

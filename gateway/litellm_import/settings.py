@@ -2,12 +2,11 @@
 
 import re
 from dataclasses import dataclass
-from decimal import Decimal
 
 from gateway.config_formats import parse_end_user_header, show_duration
 from gateway.config_types import BadValueError
 from gateway.litellm_import.upstreams import MAX_RETRIES, MAX_SECONDS, MIN_SECONDS, Defaults, Plain
-from gateway.litellm_import.values import Secrets, Section
+from gateway.litellm_import.values import Secrets, Section, usd
 
 MILLION = 1_000_000
 MAX_FAILURES = 1000
@@ -179,17 +178,16 @@ class Settings:
         most = self.general.whole("global_max_parallel_requests", 1, MILLION)
         if most is not None:
             rules.append({"per": "global", "concurrency": most})
-        usd = self.module.number("max_budget", 0, MAX_BUDGET_USD)
+        most_usd = self.module.number("max_budget", 0, MAX_BUDGET_USD)
         period = self.module.text("budget_duration")
-        if usd is None:
+        if most_usd is None:
             return rules
         days = _DAYS.get(period or "")
         if days is None:
             self.module.tell("max_budget", "not carried over: budgets are by calendar day or month")
             return rules
         self.module.tell("max_budget", f"differs: by the calendar {days}, in UTC")
-        money = Decimal(repr(usd)).quantize(Decimal("0.000001"))
-        return [*rules, {"per": "global", "budget": f"{money:f}/{days}"}]
+        return [*rules, {"per": "global", "budget": f"{usd(most_usd)}/{days}"}]
 
     def _cache(self) -> dict[str, Plain]:
         on = self.module.flag("cache")

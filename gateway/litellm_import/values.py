@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from gateway.config_tree import Entry, Items, Origin, Problems, Scalar, Table, Tree, joined
 from gateway.config_types import BadValueError
@@ -212,6 +213,12 @@ def translated(text: str) -> str | None:
         return text.replace("$", "$$")
     name = reference["name"]
     return f"${{{name}}}" if _VARIABLE.fullmatch(name) else None
+
+
+def usd(amount: float, times: int = 1) -> str:
+    """Return an amount of money as our configuration writes it, to a millionth of a dollar."""
+    exact = (Decimal(repr(amount)) * times).quantize(Decimal("0.000001"))
+    return f"{exact:f}".rstrip("0").rstrip(".")
 
 
 def referenced(tree: Tree) -> Iterator[str]:

@@ -92,10 +92,10 @@ models:
     targets:
     - upstream: azure-chat-eu
       model: chat-eu
-      weight: 60.0
+      weight: 60
     - upstream: azure-chat-us
       model: chat-us
-      weight: 600.0
+      weight: 600
   llama:
     targets:
     - upstream: ollama
@@ -106,10 +106,10 @@ models:
     targets:
     - upstream: azure-chat-eu
       model: chat-eu
-      weight: 60.0
+      weight: 60
     - upstream: azure-chat-us
       model: chat-us
-      weight: 600.0
+      weight: 600
 auth:
   keys:
   - user: master

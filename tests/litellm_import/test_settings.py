@@ -64,7 +64,7 @@ def sections(folder: Path, text: str) -> tuple[dict[str, object], list[str]]:
         ),
         (
             "litellm_settings: {max_budget: 100, budget_duration: 30d}",
-            {"limits": [{"per": "global", "budget": "100.000000/month"}]},
+            {"limits": [{"per": "global", "budget": "100/month"}]},
             ["4: litellm_settings.max_budget: differs: by the calendar month, in UTC"],
         ),
         (

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.config_loader import document
 from gateway.config_tree import Problems
-from gateway.litellm_import.values import Secrets, Section, referenced, translated
+from gateway.litellm_import.values import Secrets, Section, referenced, translated, usd
 
 
 @pytest.fixture
@@ -115,3 +115,11 @@ def test_what_a_file_refers_to(tmp_path: Path) -> None:
     path.write_text("a: os.environ/A\nb: [os.environ/B, {c: os.environ/C}]")
 
     assert list(referenced(document(path))) == ["A", "B", "C"]
+
+
+def test_money_is_exact() -> None:
+    """Prices for a token become prices for a million without a rounding of their own."""
+    assert usd(0.00003, 1_000_000) == "30"
+    assert usd(6e-07, 1_000_000) == "0.6"
+    assert usd(100.0) == "100"
+    assert usd(0.0) == "0"
