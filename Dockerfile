@@ -2,16 +2,17 @@
 #
 # The second stage has no pip and no compiler; it runs as a numeric user on a read-only file system, without
 # capabilities and without the internet: the encodings are in the package.
+# Another base, or this one by its digest.
 ARG PYTHON_IMAGE=docker.io/library/python:3.13-slim
 
 FROM ${PYTHON_IMAGE} AS build
 WORKDIR /src
 RUN python3 -m venv /build && python3 -m venv --without-pip /opt/gateway
-COPY requirements/runtime.txt requirements/build.txt requirements/
+COPY requirements/image.txt requirements/build.txt requirements/
 # Wheels alone, by their hashes: nothing is compiled, nothing unknown comes in.
 RUN /build/bin/pip install --no-cache-dir --require-hashes --only-binary :all: -r requirements/build.txt \
     && /build/bin/pip --python /opt/gateway/bin/python install --no-cache-dir --require-hashes \
-        --only-binary :all: -r requirements/runtime.txt
+        --only-binary :all: -r requirements/image.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY gateway gateway
 RUN /build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir dist . \

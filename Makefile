@@ -13,7 +13,7 @@ export GATEWAY_KUBECTL ?= $(shell command -v kubectl)
 export GATEWAY_SYSTEMD_ANALYZE ?= $(shell command -v systemd-analyze)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check check-all soak bench lock docs clean
+.PHONY: help run test check check-all soak bench lock docs sbom clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,12 +50,21 @@ lock: .venv/.dev ## pin every dependency anew with its hashes (ARGS=--upgrade fo
 	$(BIN)/python -m pip install --quiet uv
 	$(COMPILE) pyproject.toml --extra redis --extra otel --group dev -o requirements/dev.txt
 	$(COMPILE) pyproject.toml --extra redis -c requirements/dev.txt -o requirements/runtime.txt
+	$(COMPILE) pyproject.toml --extra redis --extra otel -c requirements/dev.txt -o requirements/image.txt
 	$(COMPILE) --group build -c requirements/dev.txt -o requirements/build.txt
+	$(COMPILE) --group sbom -o requirements/sbom.txt
 	$(COMPILE) tests/sdk/requirements-legacy.in -o tests/sdk/requirements-legacy.txt
 
 # One lock for every Python from 3.11 on and every platform.
 COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal \
 	--python-version 3.11 --generate-hashes $(ARGS)
+
+sbom: .venvs/sbom/.ready .venvs/image/.ready ## write dist/gateway.cdx.json: what the image installs, as CycloneDX
+	@mkdir -p dist
+	sed "s/^dynamic = .*/version = \"$$(.venvs/image/bin/gateway --version | cut -d ' ' -f 2)\"/" pyproject.toml \
+		> .venvs/sbom/pyproject.toml
+	.venvs/sbom/bin/cyclonedx-py environment .venvs/image/bin/python --pyproject .venvs/sbom/pyproject.toml \
+		--mc-type application --output-format JSON --output-reproducible --output-file dist/gateway.cdx.json
 
 clean: ## remove what the other targets made
 	rm -rf .venv .venvs tests/sdk/node/node_modules build dist benchmarks/results \
@@ -75,6 +84,20 @@ clients: .venv/.dev
 
 .venv/.dev: requirements/dev.txt .venv/.run
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	@touch $@
+
+.venvs/sbom/.ready: requirements/sbom.txt | .venv/bin/pip
+	$(BIN)/python -m venv .venvs/sbom
+	.venvs/sbom/bin/pip install --quiet --require-hashes -r requirements/sbom.txt
+	@touch $@
+
+# As the Dockerfile does it: no pip, wheels alone, by their hashes.
+.venvs/image/.ready: requirements/image.txt pyproject.toml $(wildcard gateway/*.py) | .venv/.run
+	$(BIN)/python -m venv --clear --without-pip .venvs/image
+	$(BIN)/pip --python .venvs/image/bin/python install --quiet --require-hashes --only-binary :all: \
+		-r requirements/image.txt
+	$(BIN)/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir .venvs/image/dist .
+	$(BIN)/pip --python .venvs/image/bin/python install --quiet --no-deps .venvs/image/dist/*.whl
 	@touch $@
 
 .venv/bin/pip:

@@ -9,7 +9,6 @@ import signal
 _on_interrupt = signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import argparse
-import contextlib
 import getpass
 import hashlib
 import json
@@ -22,15 +21,16 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn, TypeAlias
 
-from gateway import __version__, app, demo
+from gateway import __version__, app, demo, litellm_import
 from gateway.clock import SystemClock
 from gateway.config_environment import Override
 from gateway.config_formats import parse_client_key, parse_listen, parse_text
 from gateway.config_loader import effective, load
 from gateway.config_schema import config_schema
-from gateway.config_tree import ConfigError, Problem
+from gateway.config_tree import ConfigError
 from gateway.config_types import BadValueError, ListenAddress
 from gateway.config_warnings import Traits, unlisted, warnings
+from gateway.console import FAILED, FINE, WRONG, complain, flushed, refuse, say
 from gateway.errors import StartError
 from gateway.probes import ask_models, ask_ready
 from gateway.tokens.counter import TokenCounter
@@ -41,7 +41,6 @@ from gateway.usage_report import KEYS, Report, with_older
 
 signal.signal(signal.SIGINT, _on_interrupt)
 
-FINE, FAILED, WRONG = 0, 1, 2
 DEFAULT_LISTEN = "127.0.0.1:4000"
 KEY_BYTES = 32
 MAX_INPUT_BYTES = 64 * 1024
@@ -60,12 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # argparse has said what there is to say.
         code = int(leaving.code or FINE)
     except ConfigError as error:
-        code = _complain(WRONG, *map(str, error.problems))
+        code = complain(WRONG, *map(str, error.problems))
     except StartError as error:
-        code = _complain(FAILED, f"gateway: {error}")
+        code = complain(FAILED, f"gateway: {error}")
     except KeyboardInterrupt:
-        code = _complain(FAILED, "gateway: interrupted")
-    return code if _flushed() else FAILED
+        code = complain(FAILED, "gateway: interrupted")
+    return code if flushed() else FAILED
 
 
 def _serve(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -112,8 +111,8 @@ def _check(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
     if options.print_effective:
         # The reports become comments, so that the whole stays YAML.
         reports = [*effective(config).splitlines(), *(f"# {report}" for report in reports)]
-    _say(*reports)
-    return _complain(code, *(f"warning: {bite}" for bite in bites))
+    say(*reports)
+    return complain(code, *(f"warning: {bite}" for bite in bites))
 
 
 def _traits_of(models: ModelTable) -> Callable[[str], Traits]:
@@ -130,18 +129,18 @@ def _keys_new(options: argparse.Namespace, _environ: Mapping[str, str]) -> int:
     try:
         user = parse_text(options.user)
     except BadValueError:
-        _refuse("--user", "expected a name without control characters")
+        refuse("--user", "expected a name without control characters")
     key = f"sk-gw-{secrets.token_urlsafe(KEY_BYTES)}"
     # A JSON string is a YAML string, whatever is in it.
     quoted = json.dumps(user, ensure_ascii=False)
-    _say(key, "", "# The key is shown this once. For auth.keys in config.yaml:")
-    _say(f"- {{user: {quoted}, sha256: {_digest(key)}}}")
+    say(key, "", "# The key is shown this once. For auth.keys in config.yaml:")
+    say(f"- {{user: {quoted}, sha256: {_digest(key)}}}")
     return FINE
 
 
 def _keys_digest(_options: argparse.Namespace, _environ: Mapping[str, str]) -> int:
     if sys.stdin is None:
-        _refuse("standard input", "it is closed")
+        refuse("standard input", "it is closed")
     if sys.stdin.isatty():
         text = getpass.getpass("Key: ")
     else:
@@ -149,8 +148,8 @@ def _keys_digest(_options: argparse.Namespace, _environ: Mapping[str, str]) -> i
     try:
         key = parse_client_key(text.removesuffix("\n").removesuffix("\r"))
     except BadValueError as error:
-        _refuse("standard input", str(error))
-    _say(_digest(key.reveal()))
+        refuse("standard input", str(error))
+    say(_digest(key.reveal()))
     return FINE
 
 
@@ -159,18 +158,18 @@ def _count(options: argparse.Namespace, _environ: Mapping[str, str]) -> int:
         standard = options.file is None or options.file == Path("-")
         source = sys.stdin.buffer if standard else options.file.open("rb")
     except OSError as error:
-        _refuse(str(options.file), error.strerror or str(error))
+        refuse(str(options.file), error.strerror or str(error))
     code = FINE
     with source:
         counts = count_lines(source, TokenCounter(ModelTable()))
         for number, count in enumerate(counts, start=1):
             if count is None:
-                code = _complain(FAILED, f"request {number}: no JSON object, or no messages")
+                code = complain(FAILED, f"request {number}: no JSON object, or no messages")
             elif options.json:
                 told = {name: getattr(count, name) for name in ("tokens", "encoding", "certainty")}
-                _say(json.dumps(told))
+                say(json.dumps(told))
             else:
-                _say(str(count.tokens))
+                say(str(count.tokens))
     return code
 
 
@@ -178,22 +177,35 @@ def _usage(options: argparse.Namespace, _environ: Mapping[str, str]) -> int:
     by = [name for name in options.by.split(",") if name]
     unknown = [name for name in by if name not in KEYS]
     if unknown:
-        _refuse("--by", f"{unknown[0]}: expected some of {', '.join(KEYS)}")
+        refuse("--by", f"{unknown[0]}: expected some of {', '.join(KEYS)}")
     report = Report(by)
     for path in with_older(options.files):
         try:
             with path.open("rb") as lines:
                 report.read(lines)
         except OSError as error:
-            _refuse(str(path), error.strerror or str(error))
-    _say(*(report.csv() if options.csv else report.table()))
+            refuse(str(path), error.strerror or str(error))
+    say(*(report.csv() if options.csv else report.table()))
     told = [f"warning: {report.unread} lines are none of a usage log"] * bool(report.unread)
-    return _complain(FINE, *told)
+    return complain(FINE, *told)
 
 
 def _schema(_options: argparse.Namespace, _environ: Mapping[str, str]) -> int:
-    _say(json.dumps(config_schema(), indent=2, ensure_ascii=False))
+    say(json.dumps(config_schema(), indent=2, ensure_ascii=False))
     return FINE
+
+
+def _import_litellm(options: argparse.Namespace, _environ: Mapping[str, str]) -> int:
+    imported = litellm_import.convert(options.file)
+    if options.output is None:
+        say(imported.text)
+    else:
+        try:
+            with options.output.open("x", encoding="utf-8") as file:
+                file.write(f"{imported.text}\n")
+        except OSError as error:
+            refuse(str(options.output), f"nothing was written: {error.strerror}")
+    return complain(FINE, *map(str, imported.notes))
 
 
 def _healthcheck(options: argparse.Namespace, environ: Mapping[str, str]) -> int:
@@ -201,11 +213,11 @@ def _healthcheck(options: argparse.Namespace, environ: Mapping[str, str]) -> int
         listen = _admin_listen(options, environ)
     except ConfigError as error:
         # Docker gives 2 a meaning of its own.
-        return _complain(FAILED, *map(str, error.problems))
+        return complain(FAILED, *map(str, error.problems))
     answer = ask_ready(listen)
     if not answer.good:
-        return _complain(FAILED, f"gateway: {answer.words}")
-    _say(answer.words)
+        return complain(FAILED, f"gateway: {answer.words}")
+    say(answer.words)
     return FINE
 
 
@@ -221,7 +233,7 @@ def _address(source: str, text: str) -> ListenAddress:
     try:
         return parse_listen(text)
     except BadValueError as error:
-        _refuse(source, str(error) or "expected an address such as 127.0.0.1:4000")
+        refuse(source, str(error) or "expected an address such as 127.0.0.1:4000")
 
 
 def _file(named: Path | None, environ: Mapping[str, str]) -> Path | None:
@@ -233,44 +245,6 @@ def _file(named: Path | None, environ: Mapping[str, str]) -> Path | None:
 
 def _digest(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
-
-
-def _refuse(source: str, message: str) -> NoReturn:
-    raise ConfigError([Problem(file=source, line=None, path="", message=message)])
-
-
-def _say(*lines: str) -> None:
-    """Write to standard output; a reader that left is no news to anybody."""
-    if sys.stdout is None:
-        raise StartError("standard output is closed")
-    try:
-        sys.stdout.writelines(f"{line}\n" for line in lines)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise SystemExit(FAILED) from None
-    except OSError as error:
-        raise StartError(f"cannot write to standard output: {error.strerror}") from None
-
-
-def _complain(code: int, *lines: str) -> int:
-    """Write to standard error, as far as there is one, and return `code`."""
-    if sys.stderr is not None:
-        with contextlib.suppress(OSError):
-            sys.stderr.writelines(f"{line}\n" for line in lines)
-            sys.stderr.flush()
-    return code
-
-
-def _flushed() -> bool:
-    """Tell whether nothing is left to write: Python flushes once more when it ends."""
-    if sys.stdout is None:
-        return True
-    try:
-        sys.stdout.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return False
-    return True
 
 
 class _Parser(argparse.ArgumentParser):
@@ -326,7 +300,26 @@ def _parser() -> _Parser:
         commands, "healthcheck", _healthcheck, "ask the running gateway", "gateway healthcheck"
     )
     _add_config(health)
+    _add_import(commands)
     return parser
+
+
+def _add_import(commands: _Commands) -> None:
+    imported = _add(
+        commands,
+        "import-litellm",
+        _import_litellm,
+        "make a configuration from LiteLLM's",
+        "gateway import-litellm litellm.yaml -o config.yaml",
+    )
+    imported.add_argument("file", metavar="FILE", type=Path, help="the configuration of its proxy")
+    imported.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        type=Path,
+        help="a new file to write; else standard output",
+    )
 
 
 def _add_sums(commands: _Commands) -> None:

@@ -77,8 +77,21 @@ def load(
 def effective(config: Config) -> str:
     """Return the whole configuration as YAML, defaults included and secrets masked."""
     auth = replace(config.auth, mode=config.auth.effective_mode)
-    values = plain(_CONFIG, replace(config, auth=auth))
+    return written(plain(_CONFIG, replace(config, auth=auth)))
+
+
+def written(values: object) -> str:
+    """Return plain values as YAML."""
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=1000)
+
+
+def document(path: Path) -> Table:
+    """Return the mapping that a YAML file is, whatever it means; raises ConfigError with all that is wrong."""
+    problems = Problems()
+    table = _document(path, problems)
+    if problems:
+        raise ConfigError(problems)
+    return table
 
 
 def _with_keys_files(config: Config, reader: Reader) -> Config:

@@ -65,7 +65,8 @@ def _models(config: Config) -> Iterator[str]:
         path = joined("models", name)
         for index, target in enumerate(model.targets):
             offered = upstreams[target.upstream].models
-            if offered is not None and not matches(offered, target.model or name):
+            # An empty list says that clients use the names here alone.
+            if offered and not matches(offered, target.model or name):
                 place = joined(f"{path}.targets", index)
                 yield f"{place}: {target.upstream}'s `models` leave {target.model or name} out"
         if not model.targets and not served(config, name):

@@ -91,6 +91,11 @@ BITES = {
         f"{UPSTREAM}auth: {{keys_files: [empty.yaml]}}",
         ["auth.keys_files: there is no key yet, so nobody can call"],
     ),
+    "an upstream that serves what `models` says alone": (
+        upstream("base_url: http://127.0.0.1:8000/v1, models: []")
+        + "models: {a: {targets: [{upstream: u}]}}",
+        [],
+    ),
     "targets that their upstream leaves out": (
         upstream("base_url: 'http://127.0.0.1/v1', models: [a*]")
         + "models: {b: {targets: [{upstream: u}]}, c: {targets: [{upstream: u, model: d}]},"

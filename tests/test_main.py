@@ -60,6 +60,7 @@ def run(
         "keys digest",
         "schema",
         "healthcheck",
+        "import-litellm",
     ],
 )
 def test_every_command_helps(capsys: Capture, command: str) -> None:

@@ -1,10 +1,12 @@
 """The Dockerfile: what it is made of, what it must not do, and what its commands need of their surroundings."""
 
 import io
+import itertools
 import json
 import re
 import subprocess
 import sys
+import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -56,6 +58,18 @@ def test_every_dependency_comes_by_its_hash() -> None:
         assert ("--require-hashes" in command and "--only-binary :all:" in command) or (
             "--no-deps" in command
         ), command
+
+
+def test_it_has_every_extra() -> None:
+    """What is locked for it is all that pyproject.toml names, the clients for Redis and for traces included."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = [*project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())]
+    locked = (ROOT / "requirements" / "image.txt").read_text(encoding="utf-8")
+
+    assert "COPY requirements/image.txt" in TEXT
+    assert {re.split("[>=]", line)[0] for line in named} <= set(
+        re.findall(r"^([a-z0-9-]+)==", locked, re.MULTILINE)
+    )
 
 
 def test_no_run_has_a_heredoc() -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.__main__ import WRONG
 from gateway.config import Server
+from gateway.console import WRONG
 from tests.test_architecture import ROOT
 
 UNIT = ROOT / "examples" / "systemd" / "gateway.service"
