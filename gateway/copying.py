@@ -6,6 +6,7 @@ before the first byte is a real status; after it the client's connection is cut,
 
 import contextlib
 import logging
+from itertools import chain
 from typing import Protocol
 
 from gateway.clock import Clock
@@ -133,6 +134,9 @@ class Copying:
         is told by `record.error_code`. Raises ClientLeftError.
         """
         reply, peer = answer.reply, answer.peer
+        if reply.whole is not None and _is_plain_success(reply.status) and not head_only:
+            await self._hand_over(reply.whole, answer, down, transcript, record, extra)
+            return
         copier = _Copier(answer, down, transcript, record, extra, self._clock, head_only=head_only)
         if unasked is not None and copier.is_plain_stream:
             copier.unasked = unasked
@@ -165,6 +169,34 @@ class Copying:
             reply.abort()
             record.waited_seconds += self._clock.monotonic() - began
 
+    async def _hand_over(
+        self,
+        body: bytes,
+        answer: Answer,
+        down: Client,
+        transcript: Transcript,
+        record: Record,
+        extra: Headers,
+    ) -> None:
+        """Write a reply that came at once, and note it."""
+        reply = answer.reply
+        began = record.first_byte_at = self._clock.monotonic()
+        _check_head(answer)
+        down.reply(reply.status, reply.reason, told(reply.headers, extra), body)
+        transcript.feed(body)
+        transcript.finish()
+        if down.paused:
+            try:
+                down.tie(reply, stall_seconds=answer.peer.idle_seconds)
+                await down.drained()
+            finally:
+                down.untie()
+                record.waited_seconds += self._clock.monotonic() - began
+
+
+def _is_plain_success(status: int) -> bool:
+    return 200 <= status < 300 and status != 204
+
 
 class _Copier:
     """Takes a reply's pieces: parsed strictly before they come here, written at once, then noted."""
@@ -180,6 +212,7 @@ class _Copier:
         *,
         head_only: bool,
     ) -> None:
+        self._answer = answer
         self._reply = answer.reply
         self._secret = answer.peer.secret
         self._down = down
@@ -211,7 +244,7 @@ class _Copier:
     def begin(self) -> None:
         """Hold a short or failed reply until it is whole; send the head of any other now."""
         reply = self._reply
-        self._check_headers()
+        _check_head(self._answer)
         if self._head_only or reply.status in (204, 304):
             self._down.bodiless(reply.status, reply.reason, self._with_length())
             self._held = None
@@ -278,12 +311,6 @@ class _Copier:
         length = next((f for f in self._reply.headers if f[0].lower() == b"content-length"), None)
         return self._headers if length is None else (*self._headers, length)
 
-    def _check_headers(self) -> None:
-        # Joined by what no key can hold, which is searched once.
-        values = [self._reply.reason, *[value for _, value in self._reply.headers]]
-        if self._secret and self._secret in b"\n".join(values):
-            raise _leak()
-
     def _check_body(self, body: bytes) -> None:
         plain = b"".join(Inflater(content_coding(self._reply.headers)).feed(body))
         if self._secret in body or self._secret in plain:
@@ -318,6 +345,16 @@ class _Keepalive:
                 self._down.comment(KEEPALIVE)
 
 
+def _check_head(answer: Answer) -> None:
+    """Refuse a reply whose head holds what must never come back: UpstreamFailedError."""
+    reply, secret = answer.reply, answer.peer.secret
+    # Joined by what no key can hold, which is searched once.
+    if secret and (
+        secret in b"\n".join(chain.from_iterable(reply.headers)) or secret in reply.reason
+    ):
+        raise _leak()
+
+
 def told(theirs: Headers, own: Headers) -> Headers:
     """Return what a client is told of the fields `theirs` of an upstream, and our `own`.
 
@@ -325,8 +362,10 @@ def told(theirs: Headers, own: Headers) -> Headers:
     """
     own_limits = own_cors = False
     for name, _ in own:
-        own_limits |= name.startswith(b"x-ratelimit-")
-        own_cors |= name == b"access-control-allow-origin"
+        if name.startswith(b"x-ratelimit-"):
+            own_limits = True
+        elif name == b"access-control-allow-origin":
+            own_cors = True
     return (*downward(theirs, own_limits=own_limits, own_cors=own_cors), *own)
 
 

@@ -65,7 +65,7 @@ ARROWS = {
     "recordings": "",
     "downstream": "",
     "server": "downstream",
-    "relay": "inflate limits transport upstreams",
+    "relay": "headers inflate limits transport upstreams",
     "copying": "downstream headers inflate relay",
     # One call that several clients read, and the tasks beside calls.
     "tasks": "",

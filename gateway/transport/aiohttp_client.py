@@ -82,6 +82,8 @@ class _Response(aiohttp.ClientResponse):
 class AiohttpReply:
     """A reply that aiohttp reads."""
 
+    whole: bytes | None = None
+
     def __init__(self, response: _Response, deadlines: Deadlines, idle_seconds: float) -> None:
         self.status = response.status
         self.reason = (response.reason or "").encode("utf-8", "surrogateescape")

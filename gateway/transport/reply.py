@@ -44,6 +44,7 @@ class Reply:
     reason = b""
     headers: Headers = ()
     length_bytes: int | None = None
+    whole: bytes | None = None
     head_done = False
     complete = False
     # What ended the reply before it was whole.
@@ -153,6 +154,8 @@ class Reply:
             self.head_done = True
             if parser.complete:
                 self._early = body
+                if parser.length_bytes is not None:
+                    self.whole = body
                 return
             # Nobody waits for the upstream until the body is asked for.
             self._wire.due_at(math.inf)
