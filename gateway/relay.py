@@ -151,10 +151,8 @@ class Relay:
             outcome = await self._try_again(
                 outcome, call, target, record, until, admission, last=not left
             )
-            if isinstance(outcome, Answer) and outcome.reply.status == HTTPStatus.BAD_REQUEST:
-                left = _roomier(left, target)
-                if left:
-                    outcome = await _unless_too_long(outcome)
+            if isinstance(outcome, Answer) and (roomier := _roomier(outcome, left)):
+                outcome, left = await _unless_too_long(outcome), roomier
             if isinstance(outcome, Answer):
                 return outcome
             late = self._clock.monotonic() >= until
@@ -279,9 +277,11 @@ def _settle_for(
     return Failure(reason, protocol_error())
 
 
-def _roomier(targets: Sequence[Target], refusing: Target) -> list[Target]:
-    """Return those of `targets` known to have a larger window than one that found a prompt too long."""
-    known_tokens = refusing.context_window or 0
+def _roomier(answer: Answer, targets: Sequence[Target]) -> list[Target]:
+    """Return those of `targets` known to have a larger window than one that may have found a prompt too long."""
+    if answer.reply.status != HTTPStatus.BAD_REQUEST:
+        return []
+    known_tokens = answer.target.context_window or 0
     return [t for t in targets if t.context_window is not None and t.context_window > known_tokens]
 
 
