@@ -134,7 +134,8 @@ class Copying:
         is told by `record.error_code`. Raises ClientLeftError.
         """
         reply, peer = answer.reply, answer.peer
-        if reply.whole is not None and _is_plain_success(reply.status) and not head_only:
+        untouched = unasked is None and not head_only
+        if reply.whole is not None and untouched and _is_plain_success(reply.status):
             await self._hand_over(reply.whole, answer, down, transcript, record, extra)
             return
         copier = _Copier(answer, down, transcript, record, extra, self._clock, head_only=head_only)
