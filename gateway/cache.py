@@ -31,7 +31,10 @@ class Directives:
     max_age_seconds: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+_NO_DIRECTIVES = Directives()
+
+
+@dataclass(slots=True, kw_only=True)
 class Wanted:
     """A call that an earlier reply, or one on its way, may answer."""
 
@@ -42,7 +45,7 @@ class Wanted:
     anew: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Hit:
     """A kept reply that answers a call, and its times in whole seconds."""
 
@@ -166,11 +169,12 @@ class Cache:
 
 def directives(headers: Headers) -> Directives:
     """Return what `Cache-Control` says; what is unknown or ill-formed is passed over."""
+    values = [v for name, v in headers if len(name) == 13 and name.lower() == b"cache-control"]
+    if not values:
+        return _NO_DIRECTIVES
     no_store = no_cache = False
     max_age = None
-    for name, value in headers:
-        if len(name) != 13 or name.lower() != b"cache-control":
-            continue
+    for value in values:
         for part in value.lower().split(b","):
             word, _, argument = part.strip().partition(b"=")
             no_store = no_store or word == b"no-store"

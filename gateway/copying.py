@@ -181,18 +181,33 @@ class Copying:
     ) -> None:
         """Write a reply that came at once, and note it."""
         reply = answer.reply
-        began = record.first_byte_at = self._clock.monotonic()
+        record.first_byte_at = began = self._clock.monotonic()
         _check_head(answer)
         down.reply(reply.status, reply.reason, told(reply.headers, extra), body)
         transcript.feed(body)
         transcript.finish()
         if down.paused:
-            try:
-                down.tie(reply, stall_seconds=answer.peer.idle_seconds)
-                await down.drained()
-            finally:
-                down.untie()
-                record.waited_seconds += self._clock.monotonic() - began
+            await taken(down, stall_seconds=answer.peer.idle_seconds)
+        record.waited_seconds += self._clock.monotonic() - began
+
+
+class _Written:
+    """A reply all of which is written: there is nothing to hold back."""
+
+    def pause(self) -> None:
+        """Do nothing."""
+
+    def resume(self) -> None:
+        """Do nothing."""
+
+
+async def taken(down: Client, *, stall_seconds: float) -> None:
+    """Return when the client has taken a reply that is written; cut a client that stands still for too long."""
+    try:
+        down.tie(_Written(), stall_seconds=stall_seconds)
+        await down.drained()
+    finally:
+        down.untie()
 
 
 def _is_plain_success(status: int) -> bool:

@@ -42,8 +42,8 @@ class Flight:
         """`max_bytes`: how much of the body is held for those who join, or are behind."""
         self.head: Head | None = None
         self._live = bytearray()
-        # Of a kept reply the store's own bytes: however many read it, it is held once.
-        self.body: bytearray | memoryview = self._live
+        # Of a kept reply the store's own bytes, of one that came whole what came: it is held once for all who read.
+        self.body: bytearray | memoryview | bytes = self._live
         # How much of the body came, and how much of that is no longer held.
         self.end = 0
         self.dropped = 0
@@ -82,15 +82,15 @@ class Flight:
         return bool(self._readers)
 
     def add(self, reader: "Reader") -> None:
-        """Let one more client read."""
+        """Let one more client read: until it does, it holds nobody up."""
         self._readers[reader] = None
-        self.flow()
 
     def remove(self, reader: "Reader") -> None:
         """Let a client go; harmless when repeated."""
         self._readers.pop(reader, None)
-        self._drop_read()
-        self.flow()
+        if not self.landed:
+            self._drop_read()
+            self.flow()
 
     def piece(self, position: int) -> bytes:
         """Return the next bytes from `position` on."""
@@ -151,7 +151,7 @@ class Flight:
 
     def reply(self, status: int, reason: bytes | None, headers: Headers, body: bytes) -> None:
         """Note a whole reply."""
-        self._live += body
+        self.body = body
         self.end = len(body)
         self.landed = True
         self._begin(Head(status, reason, headers, "whole"))

@@ -110,7 +110,7 @@ ARROWS = {
 # Third-party package -> the modules or parts that are its home.
 HOMES = {
     "aiohttp": "admin app demo_upstream door downstream handler intake server status.routes transport.aiohttp_client",
-    "cachetools": "stores.values tokens",
+    "cachetools": "tokens",
     "hiredis": "stores.redis stores.redis_client",
     "httptools": "transport",
     "msgspec": "cache catalog config demo_upstream endpoints json_body logs splice stream_usage transcript "
