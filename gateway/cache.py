@@ -144,11 +144,15 @@ class Cache:
         fallback = target.asked is not None and target.asked != call.model
         if status != 200 or fallback or size_bytes > self.max_entry_bytes or transcript.error:
             return False
-        fields = {name.lower(): value for name, value in headers}
-        kind = fields.get(b"content-type", b"").partition(b";")[0].strip().lower()
+        kind, framed = b"", False
+        for name, value in headers:
+            # Most names are told apart by their length.
+            if len(name) == 12 and name.lower() == b"content-type":
+                kind = value.partition(b";")[0].strip().lower()
+            elif len(name) in (14, 17):
+                framed |= name.lower() in (b"content-length", b"transfer-encoding")
         if kind == b"text/event-stream":
             return transcript.complete
-        framed = b"content-length" in fields or b"transfer-encoding" in fields
         long = size_bytes > _READ_BYTES and framed and transcript.ended
         return kind == b"application/json" and (transcript.complete or long)
 

@@ -187,7 +187,7 @@ class Copying:
         transcript.feed(body)
         transcript.finish()
         if down.paused:
-            await taken(down, stall_seconds=answer.peer.idle_seconds)
+            await taken(down, answer.peer.idle_seconds)
         record.waited_seconds += self._clock.monotonic() - began
 
 
@@ -201,7 +201,7 @@ class _Written:
         """Do nothing."""
 
 
-async def taken(down: Client, *, stall_seconds: float) -> None:
+async def taken(down: Client, stall_seconds: float) -> None:
     """Return when the client has taken a reply that is written; cut a client that stands still for too long."""
     try:
         down.tie(_Written(), stall_seconds=stall_seconds)
@@ -371,10 +371,11 @@ def _check_head(answer: Answer) -> None:
         raise _leak()
 
 
-def told(theirs: Headers, own: Headers) -> Headers:
+def told(theirs: Headers, own: Headers, *, crossed: bool = False) -> Headers:
     """Return what a client is told of the fields `theirs` of an upstream, and our `own`.
 
-    Where the gateway says who may read a reply, and how much is left, the upstream does not.
+    Where the gateway says who may read a reply, and how much is left, the upstream does not. `crossed`: only that is
+    still to be seen to.
     """
     own_limits = own_cors = False
     for name, _ in own:
@@ -382,6 +383,8 @@ def told(theirs: Headers, own: Headers) -> Headers:
             own_limits = True
         elif name == b"access-control-allow-origin":
             own_cors = True
+    if crossed and not own_limits and not own_cors:
+        return (*theirs, *own)
     return (*downward(theirs, own_limits=own_limits, own_cors=own_cors), *own)
 
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-from gateway.copying import HOLD_BYTES, Client
+from gateway.copying import HOLD_BYTES, Client, taken
 from gateway.downstream import ClientLeftError, Producer
 from gateway.relay import protocol_error
 from gateway.types import Headers
@@ -218,7 +218,7 @@ class Reader:
         self._flight = flight
         self._down: Client | None = None
         self._present: Present | None = None
-        self._begun = False
+        self._begun = self._tied = False
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         flight.add(self)
 
@@ -233,15 +233,15 @@ class Reader:
         Raises what the flight failed by while nothing was written; ClientLeftError.
         """
         self._down, self._present = down, present
-        self.paused = False
-        down.tie(self, stall_seconds=self._flight.stall_seconds)
+        self._keep_up()
+        self.pump()
         try:
-            self._flight.flow()
-            self.pump()
             await self._over
-            await down.drained()
+            if down.paused:
+                await (down.drained() if self._tied else taken(down, self._flight.stall_seconds))
         finally:
-            down.untie()
+            if self._tied:
+                down.untie()
 
     def leave(self) -> None:
         """Read no more."""
@@ -256,9 +256,13 @@ class Reader:
 
     def resume(self) -> None:
         """Go on."""
-        self.paused = False
-        self._flight.flow()
+        self._keep_up()
         self.pump()
+
+    def _keep_up(self) -> None:
+        self.paused = False
+        if self._flight.paused:
+            self._flight.flow()
 
     def pump(self) -> None:
         """Hand on what came, as far as the client keeps up."""
@@ -309,6 +313,9 @@ class Reader:
         self._begun = True
         fields = self._present(head) if self._present is not None else head.headers
         if head.kind == "pieces":
+            # A reply that comes at once is written at once, however slow the client.
+            self._tied = True
+            down.tie(self, stall_seconds=self._flight.stall_seconds)
             down.start(head.status, head.reason, fields, head.length)
             return
         if head.kind == "whole":

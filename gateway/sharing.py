@@ -175,7 +175,7 @@ class Sharing:
             self._calls[wanted.key] = call
         call.task = self.tasks.start(self._fly(call, wanted, admit, ask))
         try:
-            await reader.read(down, lambda head: told(head.headers, self._own(record, head)))
+            await reader.read(down, lambda head: self._told(record, head))
             while not call.settled:
                 await call.news()
             record.waited_seconds += self.clock.monotonic() - call.over_at
@@ -252,7 +252,7 @@ class Sharing:
         fields = (*entry.headers, *own_fields(record, entry.headers, self.clock))
         down.reply(entry.status, None, fields, bytes(entry.body))
         if down.paused:
-            await taken(down, stall_seconds=self.stall_seconds)
+            await taken(down, self.stall_seconds)
         record.waited_seconds += self.clock.monotonic() - began
 
     def _present(self, record: Record, call: Call | None = None) -> Present:
@@ -269,8 +269,10 @@ class Sharing:
 
         return present
 
-    def _own(self, record: Record, head: Head) -> Headers:
-        return own_fields(record, head.headers, self.clock)
+    def _told(self, record: Record, head: Head) -> Headers:
+        """Return the head for the client that opened the call: all that it would have been told alone."""
+        theirs = head.headers
+        return told(theirs, own_fields(record, theirs, self.clock), crossed=True)
 
 
 def _tell(record: Record, admission: Admission, status: bytes) -> None:
