@@ -4,8 +4,9 @@ How a reply is kept stands in `cache_entry`, what its key is made of in `cache_k
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
+from weakref import WeakValueDictionary
 
 from gateway.cache_entry import Entry, pack, unpack
 from gateway.cache_key import key_of
@@ -81,6 +82,8 @@ class Cache:
     max_entry_bytes: int
     shared: bool
     when: Literal["deterministic", "always"]
+    # What is being read: held once, though a store gives each who asks a copy of its own.
+    _read: WeakValueDictionary[str, Entry] = field(default_factory=WeakValueDictionary)
 
     def wanted(
         self,
@@ -115,7 +118,9 @@ class Cache:
         if wanted.anew:
             return None
         value = await self.values.get(wanted.key)
-        entry = None if value is None else unpack(value)
+        if value is None:
+            return None
+        entry = unpack(value) if len(value) <= _READ_BYTES else self._long(wanted.key, value)
         if entry is None:
             return None
         # Stamps may step: what is kept is never older than it may be, whatever they say.
@@ -126,6 +131,15 @@ class Cache:
         if age >= limit:
             return None
         return Hit(entry=entry, age_seconds=int(age), ttl_seconds=int(self.ttl_seconds - age))
+
+    def _long(self, key: str, value: bytes) -> Entry | None:
+        """Return what a long value is an entry of: held once for all who read it."""
+        entry = self._read.get(key)
+        if entry is None or not entry.is_of(value):
+            entry = unpack(value)
+        if entry is not None:
+            self._read[key] = entry
+        return entry
 
     def may_keep(
         self,

@@ -145,10 +145,14 @@ class Transcript:
         return self._read().error
 
     def output(self) -> Output:
-        """Return what was said so far, to be counted where usage is not reported."""
+        """Return what was said so far, to be counted where usage is not reported, or beside it."""
         self._settle()
-        scale = 1.0 if self._body is None else self._body.scale
-        return self._read().output(scale)
+        if self._document is not None:
+            return self._read().output(1.0)
+        reading, _, body = self._parts()
+        if isinstance(body, Document) and reading.usage is not None:
+            reading = body.read_again()
+        return reading.output(body.scale)
 
     def _settle(self) -> None:
         """Read what is left, once; nothing is fed after that."""
@@ -194,6 +198,6 @@ class Transcript:
         if self._document is None:
             return self._parts()[0]
         if self._reading is None:
-            self._reading = Reading()
+            self._reading = Reading(all_words=True)
             self._reading.take(self._document)
         return self._reading
