@@ -4,24 +4,22 @@ Read upstream and write downstream fail under different names: `UpstreamError` t
 before the first byte is a real status; after it the client's connection is cut, so that the reply never looks whole.
 """
 
-import contextlib
 import logging
 from itertools import chain
 from typing import Protocol
 
 from gateway.clock import Clock
 from gateway.deadlines import Deadlines
-from gateway.downstream import ClientLeftError, Producer
+from gateway.downstream import Producer
 from gateway.errors import UpstreamError, UpstreamFailedError
 from gateway.headers import downward
 from gateway.inflate import Inflater, content_coding
+from gateway.keepalive import Keepalive
 from gateway.relay import Answer, Health, failure_of, named
 from gateway.types import Headers, Record
 
 # A whole reply up to this size is held until it is whole, so that a cut is a 502 and not a broken reply.
 HOLD_BYTES = 65_536
-# What tells a client, and what stands between them, that a silent stream is alive (an SSE comment).
-KEEPALIVE = b": keep-alive\n\n"
 
 log = logging.getLogger(__name__)
 
@@ -142,7 +140,7 @@ class Copying:
         if unasked is not None and copier.is_plain_stream:
             copier.unasked = unasked
         if self._keepalive_seconds is not None and copier.takes_comments:
-            copier.keepalive = _Keepalive(down, self._deadlines, self._keepalive_seconds)
+            copier.keepalive = Keepalive(down, self._deadlines, self._keepalive_seconds)
         began = self._clock.monotonic()
         streamed = record.call is not None and record.call.stream
         self._streams.value += streamed
@@ -233,14 +231,16 @@ class _Copier:
         self._reply = answer.reply
         self._secret = answer.peer.secret
         self._down = down
-        self._transcript = transcript
+        self._write = down.write
+        self._note = transcript.feed
+        self._plain = False
         self._record = record
         self._clock = clock
         self._headers = told(answer.reply.headers, extra)
         self._head_only = head_only
         self._held: list[bytes] | None = None
         self._held_bytes = 0
-        self.keepalive: _Keepalive | None = None
+        self.keepalive: Keepalive | None = None
         self.unasked: StreamFilter | None = None
 
     @property
@@ -274,10 +274,16 @@ class _Copier:
 
     def take(self, data: bytes) -> None:
         """Pass a piece on."""
+        if self._plain:
+            self._write(data)
+            self._note(data)
+            return
         if self._record.first_byte_at is None:
             self._record.first_byte_at = self._clock.monotonic()
         if self._held is None:
             self._pass(data)
+            # From here on there is nothing to do but to write and to note.
+            self._plain = self.unasked is None and self.keepalive is None
             return
         self._held.append(data)
         self._held_bytes += len(data)
@@ -289,10 +295,10 @@ class _Copier:
     def _pass(self, data: bytes) -> None:
         sent = data if self.unasked is None else self.unasked.feed(data)
         if sent:
-            self._down.write(sent)
+            self._write(sent)
             if self.keepalive is not None:
                 self.keepalive.note(sent)
-        self._transcript.feed(data)
+        self._note(data)
 
     def end(self) -> None:
         """Say that the reply is whole."""
@@ -300,7 +306,7 @@ class _Copier:
             return
         if self._held is None:
             if self.unasked is not None:
-                self._down.write(self.unasked.finish())
+                self._write(self.unasked.finish())
             self._down.finish()
             return
         held = self._release()
@@ -308,7 +314,7 @@ class _Copier:
         if self.unasked is not None:
             sent = self.unasked.feed(held) + self.unasked.finish()
         self._down.reply(self._reply.status, self._reply.reason, self._headers, sent)
-        self._transcript.feed(held)
+        self._note(held)
 
     def _start(self) -> None:
         reply = self._reply
@@ -332,34 +338,6 @@ class _Copier:
         plain = b"".join(Inflater(content_coding(self._reply.headers)).feed(body))
         if self._secret in body or self._secret in plain:
             raise _leak()
-
-
-class _Keepalive:
-    """Writes a comment between the events of a stream while its upstream is silent."""
-
-    def __init__(self, down: Client, deadlines: Deadlines, seconds: float) -> None:
-        self._down = down
-        self._deadlines = deadlines
-        self._seconds = seconds
-        # The end of what was sent: an event ends with an empty line, in any of SSE's three line ends.
-        self._tail = b"\n\n"
-        self._deadline = deadlines.watch(seconds, self._silent)
-
-    def note(self, data: bytes) -> None:
-        """Note what was sent: the silence begins anew."""
-        self._tail = (self._tail + data[-4:])[-4:]
-        self._deadline.extend(self._seconds)
-
-    def stop(self) -> None:
-        """Write no more."""
-        self._deadline.drop()
-
-    def _silent(self) -> None:
-        self._deadline = self._deadlines.watch(self._seconds, self._silent)
-        if self._tail.endswith((b"\n\n", b"\r\n\r\n", b"\r\r")) and not self._down.paused:
-            # A client that left is found by whoever waits for the upstream.
-            with contextlib.suppress(ClientLeftError):
-                self._down.comment(KEEPALIVE)
 
 
 def _check_head(answer: Answer) -> None:

@@ -66,7 +66,8 @@ ARROWS = {
     "downstream": "",
     "server": "downstream",
     "relay": "headers inflate limits transport upstreams",
-    "copying": "downstream headers inflate relay",
+    "copying": "downstream headers inflate keepalive relay",
+    "keepalive": "downstream",
     # One call that several clients read, and the tasks beside calls.
     "tasks": "",
     "flights": "copying downstream relay",
@@ -144,6 +145,7 @@ TOLD_IN_JOURNEY = {
     "compose.py": "test_routes.py",
     "compose_sections.py": "test_routes.py",
     "copying.py": "test_breaks.py",
+    "keepalive.py": "test_bytes.py",
     "door.py": "test_errors.py",
     "downstream.py": "test_leaving.py",
     "handler.py": "test_bytes.py",

@@ -71,23 +71,15 @@ class ReplyParser:
 
         Raises UpstreamProtocolError.
         """
-        if not self.head_done:
-            if self._llhttp is None and self._method != "HEAD":
-                received = bytes(data)
-                head = plain_head(received)
-                if head is not None:
-                    return self._take_head(head, received)
-            data = self._feed_head(data)
-            if not data:
-                return b""
-        if self.complete:
-            self.surplus = True
-            return b""
-        if self._chunked:
-            return self._feed_chunks(data)
-        if self.length_bytes is None:
-            return bytes(data)
-        return self._feed_counted(data)
+        if self.head_done:
+            return self._feed_body(data)
+        if self._llhttp is None and self._method != "HEAD":
+            received = bytes(data)
+            head = plain_head(received)
+            if head is not None:
+                return self._take_head(head, received)
+        data = self._feed_head(data)
+        return self._feed_body(data) if data else b""
 
     def ended(self) -> None:
         """Note that the connection ended, cleanly.
@@ -110,13 +102,10 @@ class ReplyParser:
         body = received[begin:]
         if length is None:
             self._chunked = True
-            return self._feed_chunks(body) if body else b""
-        self._body_left = length - len(body)
-        if self._body_left > 0:
-            return body
-        self.complete = True
-        self.surplus = self._body_left < 0
-        return body[:length]
+        else:
+            self._body_left = length
+            self.complete = length == 0
+        return self._feed_body(body) if body else b""
 
     def _feed_head(self, data: memoryview) -> memoryview:
         """Take bytes up to the end of the final head, and return what follows it."""
@@ -219,7 +208,14 @@ class ReplyParser:
 
     # The body
 
-    def _feed_counted(self, data: memoryview) -> bytes:
+    def _feed_body(self, data: memoryview | bytes) -> bytes:
+        if self.complete:
+            self.surplus = True
+            return b""
+        if self._chunked:
+            return self._feed_chunks(data)
+        if self.length_bytes is None:
+            return bytes(data)
         body = bytes(data[: self._body_left])
         self._body_left -= len(body)
         self.complete = self._body_left == 0

@@ -28,7 +28,8 @@ _FIELD = re.compile(
 _LENGTH = re.compile(rb"[0-9]{1,15}")
 
 # No extension, no zero before; a chunk of more than 256 MiB is unusual.
-_SIZE = re.compile(rb"(0|[1-9a-fA-F][0-9a-fA-F]{0,6})\r\n")
+_SIZE = re.compile(rb"0|[1-9a-fA-F][0-9a-fA-F]{0,6}")
+_MAX_SIZE_BYTES = 9
 
 # What a field says of the framing, and what becomes of the connection: each may say it once.
 LENGTH: Final = 1
@@ -81,22 +82,34 @@ def plain_head(data: bytes) -> Head | None:
 
 def plain_chunks(data: bytes) -> tuple[bytes, bool] | None:
     """Return the body's bytes in whole chunks, and whether the last chunk was among them; None for anything else."""
+    size = len(data)
+    line_end = data.find(b"\r\n", 1, _MAX_SIZE_BYTES)
+    # One chunk to a read, as nearly always.
+    if line_end > 0 and _SIZES[data[:line_end]] == size - line_end - 4 > 0 and data[-2:] == b"\r\n":
+        return data[line_end + 2 : -2], False
     pieces: list[bytes] = []
-    position, size = 0, len(data)
+    position = 0
     while position < size:
-        match = _SIZE.match(data, position)
-        if match is None:
-            return None
-        begin = match.end()
-        length = int(match[1], 16)
+        line_end = data.find(b"\r\n", position, position + _MAX_SIZE_BYTES)
+        length = _SIZES[data[position:line_end]] if line_end > 0 else -1
+        begin = line_end + 2
         position = begin + length + 2
-        # The last chunk may be followed by a trailer.
-        if data[position - 2 : position] != b"\r\n" or (length == 0 and position < size):
+        if length < 0 or data[position - 2 : position] != b"\r\n":
             return None
         if length == 0:
-            return b"".join(pieces), True
+            # The last chunk may be followed by a trailer.
+            return (b"".join(pieces), True) if position == size else None
         pieces.append(data[begin : position - 2])
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces), False
+    return b"".join(pieces), False
+
+
+class _Sizes(dict[bytes, int]):
+    """The length of a chunk by what stands before its line's end; -1 for anything unusual."""
+
+    def __missing__(self, text: bytes) -> int:
+        size = int(text, 16) if _SIZE.fullmatch(text) else -1
+        _remember(self, text, size)
+        return size
 
 
 class _Statuses(dict[bytes, tuple[int, bytes] | None]):
@@ -146,5 +159,6 @@ def _read(line: bytes) -> _Line:
     return (name, value), ODD if number is None else says, number
 
 
+_SIZES = _Sizes()
 _STATUSES = _Statuses()
 _LINES = _Lines()
