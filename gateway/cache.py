@@ -32,7 +32,10 @@ class Directives:
     max_age_seconds: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+_NO_DIRECTIVES = Directives()
+
+
+@dataclass(slots=True, kw_only=True)
 class Wanted:
     """A call that an earlier reply, or one on its way, may answer."""
 
@@ -43,7 +46,7 @@ class Wanted:
     anew: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Hit:
     """A kept reply that answers a call, and its times in whole seconds."""
 
@@ -117,12 +120,9 @@ class Cache:
         value = await self.values.get(wanted.key)
         if value is None:
             return None
-        entry = self._read.get(wanted.key)
-        if entry is None or not entry.is_of(value):
-            entry = unpack(value)
+        entry = unpack(value) if len(value) <= _READ_BYTES else self._long(wanted.key, value)
         if entry is None:
             return None
-        self._read[wanted.key] = entry
         # Stamps may step: what is kept is never older than it may be, whatever they say.
         age = max(0.0, self.clock.time() - entry.stored_at)
         limit = self.ttl_seconds
@@ -131,6 +131,15 @@ class Cache:
         if age >= limit:
             return None
         return Hit(entry=entry, age_seconds=int(age), ttl_seconds=int(self.ttl_seconds - age))
+
+    def _long(self, key: str, value: bytes) -> Entry | None:
+        """Return what a long value is an entry of: held once for all who read it."""
+        entry = self._read.get(key)
+        if entry is None or not entry.is_of(value):
+            entry = unpack(value)
+        if entry is not None:
+            self._read[key] = entry
+        return entry
 
     def may_keep(
         self,
@@ -149,11 +158,15 @@ class Cache:
         fallback = target.asked is not None and target.asked != call.model
         if status != 200 or fallback or size_bytes > self.max_entry_bytes or transcript.error:
             return False
-        fields = {name.lower(): value for name, value in headers}
-        kind = fields.get(b"content-type", b"").partition(b";")[0].strip().lower()
+        kind, framed = b"", False
+        for name, value in headers:
+            # Most names are told apart by their length.
+            if len(name) == 12 and name.lower() == b"content-type":
+                kind = value.partition(b";")[0].strip().lower()
+            elif len(name) in (14, 17):
+                framed |= name.lower() in (b"content-length", b"transfer-encoding")
         if kind == b"text/event-stream":
             return transcript.complete
-        framed = b"content-length" in fields or b"transfer-encoding" in fields
         long = size_bytes > _READ_BYTES and framed and transcript.ended
         return kind == b"application/json" and (transcript.complete or long)
 
@@ -174,11 +187,12 @@ class Cache:
 
 def directives(headers: Headers) -> Directives:
     """Return what `Cache-Control` says; what is unknown or ill-formed is passed over."""
+    values = [v for name, v in headers if len(name) == 13 and name.lower() == b"cache-control"]
+    if not values:
+        return _NO_DIRECTIVES
     no_store = no_cache = False
     max_age = None
-    for name, value in headers:
-        if len(name) != 13 or name.lower() != b"cache-control":
-            continue
+    for value in values:
         for part in value.lower().split(b","):
             word, _, argument = part.strip().partition(b"=")
             no_store = no_store or word == b"no-store"

@@ -37,35 +37,51 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, weakref=True):
 
 
 _decode = msgspec.json.Decoder(_About).decode
+_encode = msgspec.json.Encoder().encode
+
+# What was read of the lines before bodies: of so many, and of none that is long.
+_MAX_REMEMBERED = 512
+_MAX_REMEMBERED_BYTES = 1024
+_remembered: dict[bytes, tuple[_About, Headers]] = {}
 
 
 def kept_fields(headers: Headers) -> Headers:
     """Return those fields of a reply that every one who gets it may see."""
-    return tuple(field for field in headers if field[0].lower() in KEPT_FIELDS)
+    return tuple([field for field in headers if field[0].lower() in KEPT_FIELDS])
 
 
 def pack(entry: Entry) -> bytes:
     """Return `entry` as bytes: one line of JSON about it, then the body."""
     about = _About(
         status=entry.status,
-        fields=tuple((n.decode("latin-1"), v.decode("latin-1")) for n, v in entry.headers),
+        fields=tuple([(n.decode("latin-1"), v.decode("latin-1")) for n, v in entry.headers]),
         stored_at=entry.stored_at,
         usage=entry.usage,
         cost_nanodollars=entry.cost_nanodollars,
     )
-    return msgspec.json.encode(about) + b"\n" + entry.body
+    return _encode(about) + b"\n" + entry.body
 
 
 def unpack(value: bytes) -> Entry | None:
     """Return what `pack` made bytes of; None where something else stands in the store."""
     line_bytes = value.find(b"\n")
-    try:
-        about = _decode(value[: max(0, line_bytes)])
-    except msgspec.DecodeError:
-        return None
+    line = value[: max(0, line_bytes)]
+    read = _remembered.get(line)
+    if read is None:
+        try:
+            about = _decode(line)
+        except msgspec.DecodeError:
+            return None
+        fields = tuple([(n.encode("latin-1"), v.encode("latin-1")) for n, v in about.fields])
+        read = about, fields
+        if line_bytes <= _MAX_REMEMBERED_BYTES:
+            if len(_remembered) >= _MAX_REMEMBERED:
+                _remembered.clear()
+            _remembered[line] = read
+    about, fields = read
     return Entry(
         status=about.status,
-        headers=tuple((n.encode("latin-1"), v.encode("latin-1")) for n, v in about.fields),
+        headers=fields,
         body=memoryview(value)[line_bytes + 1 :],
         stored_at=about.stored_at,
         usage=about.usage,

@@ -1,7 +1,7 @@
 """The key of a reply: a digest of everything that can change it."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
@@ -15,7 +15,10 @@ _NAMELESS = frozenset(
 )
 _NAMELESS_PREFIXES = (b"x-stainless-", b"x-b3-", b"sec-")
 # Keys of another make of digest never meet these.
-_MAKE = b"1"
+_MAKE = 2
+# How many names are remembered with whether they count, and how long they may be.
+_MAX_REMEMBERED = 1024
+_MAX_REMEMBERED_BYTES = 64
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 
@@ -28,30 +31,39 @@ def key_of(
     The order of members and white space do not count, everything else in the body does. `upward`: the fields
     that go up; `scope`: whose calls share the reply; `trimmed_turns`: how much of the prompt does not go up.
     """
-    places = sorted({f"{target.upstream} {target.model}" for target in targets})
-    named = sorted(
-        (name, value)
-        for name, value in ((name.lower(), value.strip()) for name, value in upward)
-        if name not in _NAMELESS and not name.startswith(_NAMELESS_PREFIXES)
-    )
-    return _digest(
-        [
-            _MAKE,
-            call.target.encode("utf-8", "surrogateescape"),
-            scope.encode("utf-8", "surrogateescape"),
-            (call.end_user or "").encode("utf-8", "surrogateescape"),
-            b"%d" % trimmed_turns,
-            _encode(call.payload),
-            _digest(place.encode("utf-8", "surrogateescape") for place in places).encode(),
-            *(part for field in named for part in field),
-        ]
-    )
+    named = []
+    for name, value in upward:
+        counted = _COUNTED[name]
+        if counted is not None:
+            named.append((counted, value.strip()))
+    named.sort()
+    places = [(target.upstream, str(target.model)) for target in targets]
+    if len(places) > 1:
+        places = sorted(set(places))
+    rest = (trimmed_turns, call.payload, places, named)
+    texts = (call.target, scope, call.end_user or "")
+    try:
+        text = _encode((_MAKE, texts, *rest))
+    except UnicodeEncodeError:
+        # Bytes that are no UTF-8 are written in another way than text, and are told from it by their place.
+        raw = [text.encode("utf-8", "surrogateescape") for text in texts]
+        text = _encode((_MAKE, raw, "raw", *rest))
+    return hashlib.sha256(text).hexdigest()
 
 
-def _digest(parts: Iterable[bytes]) -> str:
-    """Return the SHA-256 of `parts` in hex; each is told by its length, so that no two lists look alike."""
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(b"%d:" % len(part))
-        digest.update(part)
-    return digest.hexdigest()
+class _Counted(dict[bytes, bytes | None]):
+    """By a field's name as sent how it counts: in lower case, or not at all."""
+
+    def __missing__(self, name: bytes) -> bytes | None:
+        lower = name.lower()
+        counted = None
+        if lower not in _NAMELESS and not lower.startswith(_NAMELESS_PREFIXES):
+            counted = lower
+        if len(name) <= _MAX_REMEMBERED_BYTES:
+            if len(self) >= _MAX_REMEMBERED:
+                self.clear()
+            self[name] = counted
+        return counted
+
+
+_COUNTED = _Counted()

@@ -4,23 +4,22 @@ Read upstream and write downstream fail under different names: `UpstreamError` t
 before the first byte is a real status; after it the client's connection is cut, so that the reply never looks whole.
 """
 
-import contextlib
 import logging
+from itertools import chain
 from typing import Protocol
 
 from gateway.clock import Clock
 from gateway.deadlines import Deadlines
-from gateway.downstream import ClientLeftError, Producer
+from gateway.downstream import Producer
 from gateway.errors import UpstreamError, UpstreamFailedError
 from gateway.headers import downward
 from gateway.inflate import Inflater, content_coding
+from gateway.keepalive import Keepalive
 from gateway.relay import Answer, Health, failure_of, named
 from gateway.types import Headers, Record
 
 # A whole reply up to this size is held until it is whole, so that a cut is a 502 and not a broken reply.
 HOLD_BYTES = 65_536
-# What tells a client, and what stands between them, that a silent stream is alive (an SSE comment).
-KEEPALIVE = b": keep-alive\n\n"
 
 log = logging.getLogger(__name__)
 
@@ -133,11 +132,15 @@ class Copying:
         tells, the client is still to be cut: that ends its call's task. Raises ClientLeftError.
         """
         reply, peer = answer.reply, answer.peer
+        untouched = unasked is None and not head_only
+        if reply.whole is not None and untouched and _is_plain_success(reply.status):
+            await self._hand_over(reply.whole, answer, down, transcript, record, extra)
+            return True
         copier = _Copier(answer, down, transcript, record, extra, self._clock, head_only=head_only)
         if unasked is not None and copier.is_plain_stream:
             copier.unasked = unasked
         if self._keepalive_seconds is not None and copier.takes_comments:
-            copier.keepalive = _Keepalive(down, self._deadlines, self._keepalive_seconds)
+            copier.keepalive = Keepalive(down, self._deadlines, self._keepalive_seconds)
         began = self._clock.monotonic()
         streamed = record.call is not None and record.call.stream
         self._streams.value += streamed
@@ -166,6 +169,49 @@ class Copying:
             reply.abort()
             record.waited_seconds += self._clock.monotonic() - began
 
+    async def _hand_over(
+        self,
+        body: bytes,
+        answer: Answer,
+        down: Client,
+        transcript: Transcript,
+        record: Record,
+        extra: Headers,
+    ) -> None:
+        """Write a reply that came at once, and note it."""
+        reply = answer.reply
+        record.first_byte_at = began = self._clock.monotonic()
+        _check_head(answer)
+        down.reply(reply.status, reply.reason, told(reply.headers, extra), body)
+        transcript.feed(body)
+        transcript.finish()
+        if down.paused:
+            await taken(down, answer.peer.idle_seconds)
+        record.waited_seconds += self._clock.monotonic() - began
+
+
+class _Written:
+    """A reply all of which is written: there is nothing to hold back."""
+
+    def pause(self) -> None:
+        """Do nothing."""
+
+    def resume(self) -> None:
+        """Do nothing."""
+
+
+async def taken(down: Client, stall_seconds: float) -> None:
+    """Return when the client has taken a reply that is written; cut a client that stands still for too long."""
+    try:
+        down.tie(_Written(), stall_seconds=stall_seconds)
+        await down.drained()
+    finally:
+        down.untie()
+
+
+def _is_plain_success(status: int) -> bool:
+    return 200 <= status < 300 and status != 204
+
 
 class _Copier:
     """Takes a reply's pieces: parsed strictly before they come here, written at once, then noted."""
@@ -181,17 +227,20 @@ class _Copier:
         *,
         head_only: bool,
     ) -> None:
+        self._answer = answer
         self._reply = answer.reply
         self._secret = answer.peer.secret
         self._down = down
-        self._transcript = transcript
+        self._write = down.write
+        self._note = transcript.feed
+        self._plain = False
         self._record = record
         self._clock = clock
         self._headers = told(answer.reply.headers, extra)
         self._head_only = head_only
         self._held: list[bytes] | None = None
         self._held_bytes = 0
-        self.keepalive: _Keepalive | None = None
+        self.keepalive: Keepalive | None = None
         self.unasked: StreamFilter | None = None
 
     @property
@@ -212,7 +261,7 @@ class _Copier:
     def begin(self) -> None:
         """Hold a short or failed reply until it is whole; send the head of any other now."""
         reply = self._reply
-        self._check_headers()
+        _check_head(self._answer)
         if self._head_only or reply.status in (204, 304):
             self._down.bodiless(reply.status, reply.reason, self._with_length())
             self._held = None
@@ -225,10 +274,16 @@ class _Copier:
 
     def take(self, data: bytes) -> None:
         """Pass a piece on."""
+        if self._plain:
+            self._write(data)
+            self._note(data)
+            return
         if self._record.first_byte_at is None:
             self._record.first_byte_at = self._clock.monotonic()
         if self._held is None:
             self._pass(data)
+            # From here on there is nothing to do but to write and to note.
+            self._plain = self.unasked is None and self.keepalive is None
             return
         self._held.append(data)
         self._held_bytes += len(data)
@@ -240,10 +295,10 @@ class _Copier:
     def _pass(self, data: bytes) -> None:
         sent = data if self.unasked is None else self.unasked.feed(data)
         if sent:
-            self._down.write(sent)
+            self._write(sent)
             if self.keepalive is not None:
                 self.keepalive.note(sent)
-        self._transcript.feed(data)
+        self._note(data)
 
     def end(self) -> None:
         """Say that the reply is whole."""
@@ -251,7 +306,7 @@ class _Copier:
             return
         if self._held is None:
             if self.unasked is not None:
-                self._down.write(self.unasked.finish())
+                self._write(self.unasked.finish())
             self._down.finish()
             return
         held = self._release()
@@ -259,7 +314,7 @@ class _Copier:
         if self.unasked is not None:
             sent = self.unasked.feed(held) + self.unasked.finish()
         self._down.reply(self._reply.status, self._reply.reason, self._headers, sent)
-        self._transcript.feed(held)
+        self._note(held)
 
     def _start(self) -> None:
         reply = self._reply
@@ -279,55 +334,36 @@ class _Copier:
         length = next((f for f in self._reply.headers if f[0].lower() == b"content-length"), None)
         return self._headers if length is None else (*self._headers, length)
 
-    def _check_headers(self) -> None:
-        # Joined by what no key can hold, which is searched once.
-        values = [self._reply.reason, *[value for _, value in self._reply.headers]]
-        if self._secret and self._secret in b"\n".join(values):
-            raise _leak()
-
     def _check_body(self, body: bytes) -> None:
         plain = b"".join(Inflater(content_coding(self._reply.headers)).feed(body))
         if self._secret in body or self._secret in plain:
             raise _leak()
 
 
-class _Keepalive:
-    """Writes a comment between the events of a stream while its upstream is silent."""
-
-    def __init__(self, down: Client, deadlines: Deadlines, seconds: float) -> None:
-        self._down = down
-        self._deadlines = deadlines
-        self._seconds = seconds
-        # The end of what was sent: an event ends with an empty line, in any of SSE's three line ends.
-        self._tail = b"\n\n"
-        self._deadline = deadlines.watch(seconds, self._silent)
-
-    def note(self, data: bytes) -> None:
-        """Note what was sent: the silence begins anew."""
-        self._tail = (self._tail + data[-4:])[-4:]
-        self._deadline.extend(self._seconds)
-
-    def stop(self) -> None:
-        """Write no more."""
-        self._deadline.drop()
-
-    def _silent(self) -> None:
-        self._deadline = self._deadlines.watch(self._seconds, self._silent)
-        if self._tail.endswith((b"\n\n", b"\r\n\r\n", b"\r\r")) and not self._down.paused:
-            # A client that left is found by whoever waits for the upstream.
-            with contextlib.suppress(ClientLeftError):
-                self._down.comment(KEEPALIVE)
+def _check_head(answer: Answer) -> None:
+    """Refuse a reply whose head holds what must never come back: UpstreamFailedError."""
+    reply, secret = answer.reply, answer.peer.secret
+    # Joined by what no key can hold, which is searched once.
+    if secret and (
+        secret in b"\n".join(chain.from_iterable(reply.headers)) or secret in reply.reason
+    ):
+        raise _leak()
 
 
-def told(theirs: Headers, own: Headers) -> Headers:
+def told(theirs: Headers, own: Headers, *, crossed: bool = False) -> Headers:
     """Return what a client is told of the fields `theirs` of an upstream, and our `own`.
 
-    Where the gateway says who may read a reply, and how much is left, the upstream does not.
+    Where the gateway says who may read a reply, and how much is left, the upstream does not. `crossed`: only that is
+    still to be seen to.
     """
     own_limits = own_cors = False
     for name, _ in own:
-        own_limits |= name.startswith(b"x-ratelimit-")
-        own_cors |= name == b"access-control-allow-origin"
+        if name.startswith(b"x-ratelimit-"):
+            own_limits = True
+        elif name == b"access-control-allow-origin":
+            own_cors = True
+    if crossed and not own_limits and not own_cors:
+        return (*theirs, *own)
     return (*downward(theirs, own_limits=own_limits, own_cors=own_cors), *own)
 
 

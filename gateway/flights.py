@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-from gateway.copying import HOLD_BYTES, Client
+from gateway.copying import HOLD_BYTES, Client, taken
 from gateway.downstream import ClientLeftError, Producer
 from gateway.errors import GatewayError, InternalError
 from gateway.relay import protocol_error
@@ -43,8 +43,8 @@ class Flight:
         """`max_bytes`: how much of the body is held for those who join, or are behind."""
         self.head: Head | None = None
         self._live = bytearray()
-        # Of a kept reply the store's own bytes: however many read it, it is held once.
-        self.body: bytearray | memoryview = self._live
+        # Of a kept reply the store's own bytes, of one that came whole what came: it is held once for all who read.
+        self.body: bytearray | memoryview | bytes = self._live
         # How much of the body came, and how much of that is no longer held.
         self.end = 0
         self.dropped = 0
@@ -86,15 +86,15 @@ class Flight:
         return bool(self._readers)
 
     def add(self, reader: "Reader") -> None:
-        """Let one more client read."""
+        """Let one more client read: until it does, it holds nobody up."""
         self._readers[reader] = None
-        self.flow()
 
     def remove(self, reader: "Reader") -> None:
         """Let a client go; harmless when repeated."""
         self._readers.pop(reader, None)
-        self._drop_read()
-        self.flow()
+        if not self.landed:
+            self._drop_read()
+            self.flow()
 
     def piece(self, position: int) -> bytes:
         """Return the next bytes from `position` on."""
@@ -165,7 +165,7 @@ class Flight:
 
     def reply(self, status: int, reason: bytes | None, headers: Headers, body: bytes) -> None:
         """Note a whole reply."""
-        self._live += body
+        self.body = body
         self.end = len(body)
         self.landed = True
         self._begin(Head(status, reason, headers, "whole"))
@@ -233,7 +233,7 @@ class Reader:
         self._flight = flight
         self._down: Client | None = None
         self._present: Present | None = None
-        self._begun = False
+        self._begun = self._tied = False
         self._over: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         flight.add(self)
 
@@ -248,17 +248,16 @@ class Reader:
         The client is then still to be cut. Raises what the flight failed by; ClientLeftError.
         """
         self._down, self._present = down, present
-        self.paused = False
-        down.tie(self, stall_seconds=self._flight.stall_seconds)
+        self._keep_up()
         try:
-            self._flight.flow()
             self.pump()
             whole = await self._over
-            if whole:
-                await down.drained()
+            if whole and down.paused:
+                await (down.drained() if self._tied else taken(down, self._flight.stall_seconds))
             return whole
         finally:
-            down.untie()
+            if self._tied:
+                down.untie()
 
     def leave(self) -> None:
         """Read no more."""
@@ -273,9 +272,13 @@ class Reader:
 
     def resume(self) -> None:
         """Go on."""
-        self.paused = False
-        self._flight.flow()
+        self._keep_up()
         self.pump()
+
+    def _keep_up(self) -> None:
+        self.paused = False
+        if self._flight.paused:
+            self._flight.flow()
 
     def pump(self) -> None:
         """Hand on what came, as far as the client keeps up."""
@@ -327,6 +330,9 @@ class Reader:
         self._begun = True
         fields = self._present(head) if self._present is not None else head.headers
         if head.kind == "pieces":
+            # A reply that comes at once is written at once, however slow the client.
+            self._tied = True
+            down.tie(self, stall_seconds=self._flight.stall_seconds)
             down.start(head.status, head.reason, fields, head.length)
             return
         if head.kind == "whole":

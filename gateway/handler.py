@@ -3,7 +3,7 @@
 `Handler.journey` is the whole of it in order; what each step means lives in the part that it names.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -23,17 +23,14 @@ from gateway.intake import Intake
 from gateway.limits import Admission, Limiter
 from gateway.listener.head import Request
 from gateway.prices import Price
-from gateway.relay import Answer, Peer, Relay
+from gateway.relay import Answer, Relay
 from gateway.replies import own_fields, send
 from gateway.routing import Router
 from gateway.sharing import Sharing
 from gateway.stream_usage import UsageFilter, ask, asks
 from gateway.transcript import Transcript
-from gateway.types import Call, Headers, Record, Target, Upload, User
+from gateway.types import Call, Record, Target, Upload, User
 from gateway.validation import Mode, check
-
-# Where a client's trace is named; where calls are traced, theirs are named to upstreams instead.
-TRACE_CONTEXT = frozenset({b"traceparent", b"tracestate"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,9 +199,8 @@ class Handler:
         price: Price | None,
     ) -> Answer:
         """Return an upstream's answer; a call that is given up while an upstream has it pays its prompt."""
-        upward = self._upward(sent, record)
         try:
-            return await self.relay.open(sent, counted.targets, upward, record, admission)
+            return await self.relay.open(sent, counted.targets, record, admission)
         except BaseException as error:
             admission.settle(self.accountant.unanswered(counted, error), price)
             raise
@@ -247,27 +243,3 @@ class Handler:
                 raise unknown_model(name)
             body = one
         send(down, record, self.clock, 200, ((b"content-type", b"application/json"),), body)
-
-    def _upward(self, call: Call, record: Record) -> Callable[[Peer], Headers]:
-        """Return what gives the headers that may cross to a peer, filtered once for each kind of key."""
-        own: Headers = ((b"x-request-id", record.request_id.encode()),)
-        headers = call.headers
-        if record.span is not None:
-            headers = tuple(f for f in headers if f[0].lower() not in TRACE_CONTEXT)
-            own += record.span.fields
-        done: dict[bool, Headers] = {}
-
-        def crossing_to(peer: Peer) -> Headers:
-            crossing = done.get(peer.passthrough)
-            if crossing is None:
-                crossing = done[peer.passthrough] = (
-                    *upward(
-                        headers,
-                        own_key=not peer.passthrough,
-                        end_user_header=self.end_user_header,
-                    ),
-                    *own,
-                )
-            return crossing
-
-        return crossing_to

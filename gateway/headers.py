@@ -36,18 +36,9 @@ _END_TO_END_PREFIX = b"content-"
 # Name no field.
 _FREQUENT_OPTIONS = frozenset({b"keep-alive", b"Keep-Alive", b"close"})
 
-# Frequent fields in their usual spelling: looked up as sent, or in lower case, instead of being taken apart.
-_FREQUENT = (
-    b"Accept Accept-Encoding Authorization Connection Content-Encoding Content-Length Content-Type Host User-Agent "
-    b"Idempotency-Key OpenAI-Organization OpenAI-Project traceparent tracestate "
-    b"X-Stainless-Arch X-Stainless-Async X-Stainless-Helper-Method X-Stainless-Lang X-Stainless-OS "
-    b"X-Stainless-Package-Version X-Stainless-Raw-Response X-Stainless-Read-Timeout X-Stainless-Retry-Count "
-    b"X-Stainless-Runtime X-Stainless-Runtime-Version X-Stainless-Timeout "
-    b"Alt-Svc Cache-Control CF-Cache-Status CF-Ray Date OpenAI-Model OpenAI-Processing-MS OpenAI-Version Server "
-    b"Set-Cookie Strict-Transport-Security Transfer-Encoding Vary X-Content-Type-Options X-Request-ID "
-    b"X-RateLimit-Limit-Requests X-RateLimit-Remaining-Requests X-RateLimit-Reset-Requests "
-    b"X-RateLimit-Limit-Tokens X-RateLimit-Remaining-Tokens X-RateLimit-Reset-Tokens"
-).split()
+# How many names are remembered with what becomes of them, and how long they may be.
+_MAX_REMEMBERED = 1024
+_MAX_REMEMBERED_BYTES = 64
 
 # Content codings that can be read beside the untouched bytes (RFC 9110, 8.4.1), in the order of our liking.
 _READABLE = (b"gzip", b"deflate", b"identity")
@@ -66,9 +57,9 @@ _STAYS, _CROSSES, _NARROWED, _CONNECTION = _Verdict
 
 
 class _Verdicts(dict[bytes, _Verdict]):
-    """What becomes of a field, by its name as sent: frequent spellings by look-up, all others by the rules.
+    """What becomes of a field, by its name as sent: by the rules the first time, by look-up from then on.
 
-    Nothing is remembered of the others, so hostile names cannot make it grow.
+    No more than so many names are remembered, and none that are long.
     """
 
     def __init__(
@@ -77,11 +68,16 @@ class _Verdicts(dict[bytes, _Verdict]):
         self._stay = stay
         self._prefixes = prefixes
         self._narrowed = narrowed
-        for name in _FREQUENT:
-            for spelling in (name, name.lower()):
-                self[spelling] = self.__missing__(spelling)
 
     def __missing__(self, name: bytes) -> _Verdict:
+        verdict = self._judge(name)
+        if len(name) <= _MAX_REMEMBERED_BYTES:
+            if len(self) >= _MAX_REMEMBERED:
+                self.clear()
+            self[name] = verdict
+        return verdict
+
+    def _judge(self, name: bytes) -> _Verdict:
         plain = _plain(name)
         if plain == b"connection":
             return _CONNECTION

@@ -6,7 +6,7 @@ what a client may read here and nowhere else.
 
 import logging
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Protocol
@@ -22,6 +22,7 @@ from gateway.errors import (
     UpstreamProtocolError,
     UpstreamTimeoutError,
 )
+from gateway.headers import upward
 from gateway.inflate import Inflater, content_coding
 from gateway.transport import Sink, Transport, UpstreamReply
 from gateway.types import Call, Headers, Record, Target, Upload
@@ -32,6 +33,8 @@ BACKOFF_SECONDS = 0.05
 # OpenAI's code for a prompt that the model's window cannot hold; a target with a larger one may answer.
 TOO_LONG = "context_length_exceeded"
 MAX_REFUSAL_BYTES = 65_536
+# Where a client's trace is named; where calls are traced, theirs are named to upstreams instead.
+TRACE_CONTEXT = frozenset({b"traceparent", b"tracestate"})
 
 log = logging.getLogger(__name__)
 
@@ -106,26 +109,33 @@ class Relay:
     """Asks upstreams in a call's name."""
 
     def __init__(
-        self, peers: Mapping[str, Peer], health: Health, counters: Counters, clock: Clock
+        self,
+        peers: Mapping[str, Peer],
+        health: Health,
+        counters: Counters,
+        clock: Clock,
+        *,
+        end_user_header: bytes | None = None,
     ) -> None:
+        """`end_user_header`: the field in which a trusted app names its user; it stays here."""
         self._peers = peers
         self._health = health
         self._counters = counters
         self._clock = clock
+        self._end_user_header = end_user_header
 
     async def open(
         self,
         call: Call,
         targets: Sequence[Target],
-        upward: Callable[[Peer], Headers],
         record: Record,
         admission: Admission,
     ) -> Answer:
         """Ask `targets` in turn and return the first answer that is worth relaying.
 
-        `upward` gives the client's headers that may cross to a peer. All tries and pauses end within the first
-        target's `first_byte_seconds`; what a wait for an upstream's limit took is added to it. Raises
-        UpstreamFailedError when there is no answer at all, RateLimitError where no upstream that is left has room.
+        All tries and pauses end within the first target's `first_byte_seconds`; what a wait for an upstream's limit
+        took is added to it. Raises UpstreamFailedError when there is no answer at all, RateLimitError where no
+        upstream that is left has room.
         """
         until = self._clock.monotonic() + self._peers[targets[0].upstream].first_byte_seconds
         left = list(targets)
@@ -139,36 +149,35 @@ class Relay:
                 if not left and admission.upstream_refusal is not None:
                     raise admission.upstream_refusal
                 continue
-            outcome = await self._try_target(
-                call, target, upward, record, until, admission, last=not left
+            outcome = await self._try(call, target, record, until)
+            if isinstance(outcome, Answer) and outcome.reply.status < HTTPStatus.BAD_REQUEST:
+                return outcome
+            outcome = await self._try_again(
+                outcome, call, target, record, until, admission, last=not left
             )
+            if isinstance(outcome, Answer) and (roomier := _roomier(outcome, left)):
+                outcome, left = await _unless_too_long(outcome), roomier
             if isinstance(outcome, Answer):
-                roomier = [other for other in left if _is_roomier(other, target)]
-                if outcome.reply.status != HTTPStatus.BAD_REQUEST or not roomier:
-                    return outcome
-                outcome = await _unless_too_long(outcome)
-                if isinstance(outcome, Answer):
-                    return outcome
-                left = roomier
+                return outcome
             late = self._clock.monotonic() >= until
             if not left or late or not _may_go_on(call, outcome.reason):
                 raise outcome.error
             self._counters.fell_back(call.model, target.upstream, left[0].upstream)
 
-    async def _try_target(
+    async def _try_again(
         self,
+        outcome: Answer | Failure,
         call: Call,
         target: Target,
-        upward: Callable[[Peer], Headers],
         record: Record,
         until: float,
         admission: Admission,
         *,
         last: bool,
     ) -> Answer | Failure:
+        """Return what a target's tries come to, of which `outcome` was the first's; `last`: no other is left."""
         peer = self._peers[target.upstream]
         for attempt in range(peer.retries + 1):
-            outcome = await self._try_once(call, target, peer, upward(peer), record, until)
             reason = outcome.reason if isinstance(outcome, Failure) else _reason(outcome)
             if reason is None:
                 return outcome
@@ -187,20 +196,16 @@ class Relay:
             self._counters.retried(target.upstream, reason)
             await self._clock.sleep(pause)
             record.waited_seconds += pause
+            outcome = await self._try(call, target, record, until)
         raise AssertionError("unreachable")
 
-    async def _try_once(
-        self,
-        call: Call,
-        target: Target,
-        peer: Peer,
-        headers: Headers,
-        record: Record,
-        until: float,
+    async def _try(
+        self, call: Call, target: Target, record: Record, until: float
     ) -> Answer | Failure:
+        peer = self._peers[target.upstream]
         record.target = target
         record.attempts += 1
-        request = peer.upstream.request(call, target, headers)
+        request = peer.upstream.request(call, target, self._crossing(call, peer, record))
         asked = self._clock.monotonic()
         try:
             reply = await peer.transport.open(request, first_byte_seconds=max(0.001, until - asked))
@@ -211,14 +216,25 @@ class Relay:
             self._health.failed(target)
             return failure
         finally:
-            record.head_at = self._clock.monotonic()
-            record.waited_seconds += record.head_at - asked
+            record.head_at = now = self._clock.monotonic()
+            record.waited_seconds += now - asked
         self._counters.upstream_asked(target.upstream, str(reply.status))
         if reply.status in (502, 503, 504):
             self._health.failed(target)
         else:
             self._health.answered(target)
         return Answer(reply=reply, peer=peer, target=target)
+
+    def _crossing(self, call: Call, peer: Peer, record: Record) -> Headers:
+        """Return the fields that go up to a peer: what may cross of the client's, and the call's names."""
+        theirs = upward(
+            call.headers, own_key=not peer.passthrough, end_user_header=self._end_user_header
+        )
+        own = (b"x-request-id", record.request_id.encode())
+        if record.span is None:
+            return (*theirs, own)
+        kept = [field for field in theirs if field[0].lower() not in TRACE_CONTEXT]
+        return (*kept, own, *record.span.fields)
 
 
 def _give_up(outcome: Answer | Failure) -> None:
@@ -265,11 +281,12 @@ def _settle_for(
     return Failure(reason, protocol_error())
 
 
-def _is_roomier(target: Target, refusing: Target) -> bool:
-    """Return whether `target` is known to have a larger window than one that found a prompt too long."""
-    return target.context_window is not None and target.context_window > (
-        refusing.context_window or 0
-    )
+def _roomier(answer: Answer, targets: Sequence[Target]) -> list[Target]:
+    """Return those of `targets` known to have a larger window than one that may have found a prompt too long."""
+    if answer.reply.status != HTTPStatus.BAD_REQUEST:
+        return []
+    known_tokens = answer.target.context_window or 0
+    return [t for t in targets if t.context_window is not None and t.context_window > known_tokens]
 
 
 async def _unless_too_long(answer: Answer) -> Answer | Failure:
@@ -292,7 +309,9 @@ async def _unless_too_long(answer: Answer) -> Answer | Failure:
 
 
 class HeldReply:
-    """A reply whose body has been read already."""
+    """A refusal whose body has been read already."""
+
+    whole: bytes | None = None
 
     def __init__(self, reply: UpstreamReply, body: bytes) -> None:
         self.status = reply.status

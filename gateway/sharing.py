@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from gateway.cache import Cache, Hit, Wanted
 from gateway.cache_entry import KEPT_FIELDS, Entry, kept_fields
 from gateway.clock import Clock
-from gateway.copying import told
+from gateway.copying import taken, told
 from gateway.downstream import Downstream
 from gateway.errors import InternalError
 from gateway.flights import PIECE_BYTES, Flight, Head, Present, Reader
@@ -29,21 +29,58 @@ Admit = Callable[[bool], Admission]
 Ask = Callable[[Admission, Flight], Awaitable[bool]]
 
 
-@dataclass(slots=True, kw_only=True)
 class Call:
     """A shared call: its flight, and what became of it."""
 
-    key: str
-    flight: Flight
-    # The record of the client that opened it, which pays, even when it leaves.
-    record: Record
-    # Set when the opener is admitted, or will not be; and when it is known what the call came to.
-    admitted: "asyncio.Future[bool]"
-    settled: "asyncio.Future[None]"
-    task: "asyncio.Task[None] | None" = None
-    opener_left: bool = False
-    # Monotonic seconds at which the upstream's part was over.
-    over_at: float = 0.0
+    __slots__ = (
+        "_news",
+        "admitted",
+        "flight",
+        "key",
+        "opener_left",
+        "over_at",
+        "record",
+        "settled",
+        "task",
+    )
+
+    def __init__(self, key: str, flight: Flight, record: Record) -> None:
+        """`record` is that of the client that opened it, which pays, even when it leaves."""
+        self.key = key
+        self.flight = flight
+        self.record = record
+        # Whether the opener is admitted, or will not be; None: that is not known yet.
+        self.admitted: bool | None = None
+        # It is known what the call came to.
+        self.settled = False
+        self.task: asyncio.Task[None] | None = None
+        self.opener_left = False
+        # Monotonic seconds at which the upstream's part was over.
+        self.over_at = 0.0
+        # Of those who wait for either.
+        self._news: asyncio.Future[None] | None = None
+
+    def admit(self) -> None:
+        """Note that the opener is admitted."""
+        self.admitted = True
+        self._tell()
+
+    def settle(self) -> None:
+        """Note that all of it is over."""
+        self.admitted = bool(self.admitted)
+        self.settled = True
+        self._tell()
+
+    def _tell(self) -> None:
+        news, self._news = self._news, None
+        if news is not None:
+            news.set_result(None)
+
+    def news(self) -> "asyncio.Future[None]":
+        """Return what is done at the next change; who stops waiting disturbs nobody."""
+        if self._news is None:
+            self._news = asyncio.get_running_loop().create_future()
+        return asyncio.shield(self._news)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,12 +105,13 @@ class Sharing:
         """
         while True:
             call = self._joinable(wanted)
-            hit = await self.cache.find(wanted) if call is None else None
-            if hit is not None:
-                await self._replay(hit, down, record, admit)
-                return
-            # Another may have begun while the store was asked.
-            call = call or self._joinable(wanted)
+            if call is None:
+                hit = await self.cache.find(wanted)
+                if hit is not None:
+                    await self._replay(hit, down, record, admit)
+                    return
+                # Another may have begun while the store was asked.
+                call = self._joinable(wanted)
             if call is None:
                 await self._open(wanted, down, record, admit, ask)
                 return
@@ -91,6 +129,9 @@ class Sharing:
             record.saved, record.saved_nanodollars = entry.usage, entry.cost_nanodollars
             _tell(record, admission, b"hit; ttl=%d" % hit.ttl_seconds)
             record.reply_headers.append((b"age", b"%d" % hit.age_seconds))
+            if len(entry.body) <= PIECE_BYTES and not _streams(entry):
+                await self._hand_over(entry, down, record)
+                return
             flight = _kept(entry, self.stall_seconds)
             await self._read(Reader(flight), down, record, self._present(record))
 
@@ -99,9 +140,10 @@ class Sharing:
         reader = Reader(call.flight)
         began = self.clock.monotonic()
         try:
-            admitted = await asyncio.shield(call.admitted)
+            while call.admitted is None:
+                await call.news()
             record.waited_seconds += self.clock.monotonic() - began
-            if not admitted:
+            if not call.admitted:
                 return False
             async with admit(True) as admission:  # 429
                 if reader.lost:
@@ -109,7 +151,8 @@ class Sharing:
                 record.cache = "collapsed"
                 _tell(record, admission, b"fwd=miss; collapsed")
                 whole = await self._read(reader, down, record, self._present(record, call))
-                await asyncio.shield(call.settled)
+                while not call.settled:
+                    await call.news()
                 record.error_code = call.record.error_code
                 record.saved = call.record.usage
                 record.saved_nanodollars = call.record.cost_nanodollars
@@ -126,30 +169,23 @@ class Sharing:
         record.cache = "miss"
         status = b"gateway; fwd=request" if wanted.anew else b"gateway; fwd=miss"
         record.reply_headers.append((b"cache-status", status))
-        loop = asyncio.get_running_loop()
-        call = Call(
-            key=wanted.key,
-            flight=Flight(self.cache.max_entry_bytes, self.stall_seconds),
-            record=record,
-            admitted=loop.create_future(),
-            settled=loop.create_future(),
-        )
-        reader = Reader(call.flight)
+        flight = Flight(self.cache.max_entry_bytes, self.stall_seconds)
+        call = Call(wanted.key, flight, record)
+        reader = Reader(flight)
         # One that is asked anew is newer than one on its way, and takes its place.
         if wanted.anew or self._joinable(wanted) is None:
             self._calls[wanted.key] = call
         call.task = self.tasks.start(self._fly(call, wanted, admit, ask))
         try:
-            whole = await reader.read(
-                down, lambda head: told(head.headers, self._own(record, head))
-            )
-            await asyncio.shield(call.settled)
+            whole = await reader.read(down, lambda head: self._told(record, head))
+            while not call.settled:
+                await call.news()
             record.waited_seconds += self.clock.monotonic() - call.over_at
             if not whole:
                 down.cut()
         finally:
             await self._leave(call, reader)
-            call.opener_left = not call.settled.done()
+            call.opener_left = not call.settled
 
     async def _fly(self, call: Call, wanted: Wanted, admit: Admit, ask: Ask) -> None:
         """Run a shared call: whatever happens is told to those who read."""
@@ -157,7 +193,7 @@ class Sharing:
         keep = False
         try:
             async with admit(False) as admission:  # 429, to the opener alone
-                call.admitted.set_result(True)
+                call.admit()
                 keep = await ask(admission, flight)
         except Exception as error:  # noqa: BLE001 - raised again in the calls of those who read
             flight.fail(error)
@@ -165,10 +201,8 @@ class Sharing:
             flight.fail(InternalError())
             raise
         finally:
-            if not call.admitted.done():
-                call.admitted.set_result(False)
             call.over_at = self.clock.monotonic()
-            call.settled.set_result(None)
+            call.settle()
             if call.opener_left:
                 self.late(record)
             if not keep:
@@ -202,7 +236,8 @@ class Sharing:
         self._forget(call)
         call.task.cancel()
         # One that never ran settles nothing.
-        await asyncio.wait([call.settled, call.task], return_when=asyncio.FIRST_COMPLETED)
+        while not call.settled and not call.task.done():
+            await asyncio.wait([call.news(), call.task], return_when=asyncio.FIRST_COMPLETED)
 
     async def _read(
         self, reader: Reader, down: Downstream, record: Record, present: Present
@@ -216,6 +251,16 @@ class Sharing:
             return await reader.read(down, present)
         finally:
             record.waited_seconds += self.clock.monotonic() - began
+
+    async def _hand_over(self, entry: Entry, down: Downstream, record: Record) -> None:
+        """Write a kept reply at once."""
+        began = record.head_at = record.first_byte_at = self.clock.monotonic()
+        record.status = entry.status
+        fields = (*entry.headers, *own_fields(record, entry.headers, self.clock))
+        down.reply(entry.status, None, fields, bytes(entry.body))
+        if down.paused:
+            await taken(down, self.stall_seconds)
+        record.waited_seconds += self.clock.monotonic() - began
 
     def _present(self, record: Record, call: Call | None = None) -> Present:
         """Return what makes the head for a client that shares another's reply: nothing that was the other's."""
@@ -231,8 +276,10 @@ class Sharing:
 
         return present
 
-    def _own(self, record: Record, head: Head) -> Headers:
-        return own_fields(record, head.headers, self.clock)
+    def _told(self, record: Record, head: Head) -> Headers:
+        """Return the head for the client that opened the call: all that it would have been told alone."""
+        theirs = head.headers
+        return told(theirs, own_fields(record, theirs, self.clock), crossed=True)
 
 
 def _tell(record: Record, admission: Admission, status: bytes) -> None:
@@ -240,17 +287,17 @@ def _tell(record: Record, admission: Admission, status: bytes) -> None:
     record.reply_headers.append((b"cache-status", b"gateway; " + status))
 
 
+def _streams(entry: Entry) -> bool:
+    for name, value in entry.headers:
+        if name.lower() == b"content-type":
+            return value.lower().startswith(b"text/event-stream")
+    return False
+
+
 def _kept(entry: Entry, stall_seconds: float) -> Flight:
-    """Return a kept reply as a flight that is over: a stream comes event by event, another one whole."""
-    fields = {name.lower(): value for name, value in entry.headers}
-    streams = fields.get(b"content-type", b"").lower().startswith(b"text/event-stream")
-    whole = not streams and len(entry.body) <= PIECE_BYTES
-    head = Head(
-        entry.status,
-        None,
-        entry.headers,
-        "whole" if whole else "pieces",
-        None if streams else len(entry.body),
-    )
-    by_event = streams and b"content-encoding" not in fields
-    return Flight.of(head, entry.body, stall_seconds, by_event=by_event)
+    """Return a kept reply as a flight that is over: a stream comes event by event, another one as it is read."""
+    streams = _streams(entry)
+    coded = any(name.lower() == b"content-encoding" for name, _ in entry.headers)
+    length = None if streams else len(entry.body)
+    head = Head(entry.status, None, entry.headers, "pieces", length)
+    return Flight.of(head, entry.body, stall_seconds, by_event=streams and not coded)

@@ -64,8 +64,9 @@ ARROWS = {
     "recordings": "",
     "listener": "",
     "downstream": "listener",
-    "relay": "inflate limits transport upstreams",
-    "copying": "downstream headers inflate relay",
+    "relay": "headers inflate limits transport upstreams",
+    "copying": "downstream headers inflate keepalive relay",
+    "keepalive": "downstream",
     # One call that several clients read, and the tasks beside calls.
     "tasks": "",
     "flights": "copying downstream relay",
@@ -111,7 +112,7 @@ ARROWS = {
 # Third-party package -> the modules or parts that are its home.
 HOMES = {
     "aiohttp": "admin app demo_upstream status.routes transport.aiohttp_client",
-    "cachetools": "stores.values tokens",
+    "cachetools": "tokens",
     "hiredis": "stores.redis stores.redis_client",
     "httptools": "transport",
     "msgspec": "cache catalog config demo_upstream endpoints json_body logs splice stream_usage transcript "
@@ -145,6 +146,7 @@ TOLD_IN_JOURNEY = {
     "compose.py": "test_routes.py",
     "compose_sections.py": "test_routes.py",
     "copying.py": "test_breaks.py",
+    "keepalive.py": "test_bytes.py",
     "door.py": "test_errors.py",
     "downstream.py": "test_leaving.py",
     "handler.py": "test_bytes.py",

@@ -253,19 +253,20 @@ class Copying:
 
 
 async def test_what_several_read_is_held_once_whatever_the_store_gives() -> None:
-    """Hits that are read at the same time share one copy, until the store has another reply."""
+    """Long hits that are read at the same time share one copy, until the store has another reply."""
     clock = FakeClock()
+    one, two = b"one" * 30_000, b"two" * 30_000
     made = cache(clock, values=Copying(clock))
     asked = Wanted(key="k")
-    await made.keep(asked, Entry(status=200, headers=(), body=b"one", stored_at=clock.time()))
+    await made.keep(asked, Entry(status=200, headers=(), body=one, stored_at=clock.time()))
     first, second = await made.find(asked), await made.find(asked)
-    await made.keep(asked, Entry(status=200, headers=(), body=b"two", stored_at=clock.time()))
+    await made.keep(asked, Entry(status=200, headers=(), body=two, stored_at=clock.time()))
     third = await made.find(asked)
 
     assert first is not None
     assert second is not None
     assert third is not None
     assert second.entry is first.entry
-    assert (bytes(first.entry.body), bytes(third.entry.body)) == (b"one", b"two")
+    assert (bytes(first.entry.body), bytes(third.entry.body)) == (one, two)
     del first, second, third
     assert not made._read

@@ -20,6 +20,7 @@ class Head:
     reason = b""
     headers: Headers = ()
     length_bytes: int | None = None
+    whole: bytes | None = None
 
     def __init__(self, status: int) -> None:
         self.status = status

@@ -1,8 +1,6 @@
 """Values in this process's memory, bounded by their bytes: the least recently used goes first."""
 
-import math
-
-from cachetools import LRUCache
+from collections import OrderedDict
 
 from gateway.clock import Clock
 
@@ -16,16 +14,12 @@ class MemoryValues:
     def __init__(self, clock: Clock, max_bytes: int) -> None:
         # How many values went because room was short.
         self.evictions = 0
+        # What is kept, with what keeping it takes.
+        self.size_bytes = 0
         self._now = clock.monotonic
         self._max_bytes = max_bytes
-        self._values: LRUCache[str, tuple[float, bytes]] = LRUCache(
-            math.inf, getsizeof=lambda entry: len(entry[1]) + ENTRY_BYTES
-        )
-
-    @property
-    def size_bytes(self) -> int:
-        """What is kept, with what keeping it takes."""
-        return int(self._values.currsize)
+        # The least recently used first.
+        self._values: OrderedDict[str, tuple[float, bytes]] = OrderedDict()
 
     async def get(self, key: str) -> bytes | None:
         """Return what was set and has not expired."""
@@ -34,15 +28,21 @@ class MemoryValues:
             return None
         due, value = entry
         if due <= self._now():
-            del self._values[key]
+            self._drop(key)
             return None
+        self._values.move_to_end(key)
         return value
 
     async def set(self, key: str, value: bytes, ttl_seconds: float) -> None:
         """Keep `value`, unless it alone is larger than all the room."""
-        if len(value) + ENTRY_BYTES <= self._max_bytes:
+        size_bytes = len(value) + ENTRY_BYTES
+        if size_bytes <= self._max_bytes:
+            if key in self._values:
+                self._drop(key)
             self._values[key] = (self._now() + ttl_seconds, value)
-            self._make_room()
+            self.size_bytes += size_bytes
+            if self.size_bytes > self._max_bytes:
+                self._make_room()
 
     def resize(self, max_bytes: int) -> None:
         """Keep no more than `max_bytes` from now on."""
@@ -50,6 +50,9 @@ class MemoryValues:
         self._make_room()
 
     def _make_room(self) -> None:
-        while self._values.currsize > self._max_bytes:
-            self._values.popitem()
+        while self.size_bytes > self._max_bytes:
+            self._drop(next(iter(self._values)))
             self.evictions += 1
+
+    def _drop(self, key: str) -> None:
+        self.size_bytes -= len(self._values.pop(key)[1]) + ENTRY_BYTES

@@ -6,6 +6,7 @@ raised, and at most about 200 KiB are held: for an ordinary stream 5 KiB on aver
 
 from typing import Self
 
+import gateway.transcript.wire as wire  # noqa: PLR0402 - the package itself would close a circle
 from gateway.inflate import Inflater
 from gateway.transcript.framing import Document, EventStream, Opaque
 from gateway.transcript.reading import Reading
@@ -26,11 +27,15 @@ class Transcript:
         "_body",
         "_choices",
         "_clean",
+        "_coding",
+        "_document",
         "_gathered",
         "_gathered_bytes",
         "_inflater",
+        "_kind",
         "_over",
         "_reading",
+        "_stream",
         "_usage_expected",
     )
 
@@ -48,22 +53,20 @@ class Transcript:
         `stream`: a stream was asked for, and what is no JSON is taken for one. `choices`: how many answers were
         asked for. `usage_expected`: the stream was asked to report its usage, so its words are not gathered.
         """
-        self._reading = Reading()
+        self._kind = content_type
+        self._coding = content_encoding
+        self._stream = stream
         self._choices = choices
         self._usage_expected = usage_expected
-        self._inflater = Inflater(content_encoding)
         self._gathered: list[bytes] = []
         self._gathered_bytes = 0
         self._clean = False
         self._over = False
-        kind = content_type.partition(b";")[0].strip().lower()
-        self._body: EventStream | Document | Opaque
-        if kind == b"application/json" or kind.endswith(b"+json"):
-            self._body = Document(self._reading)
-        elif kind == b"text/event-stream" or stream:
-            self._body = EventStream(self._reading, read_all=not usage_expected)
-        else:
-            self._body = Opaque()
+        # Made where they are needed: of most replies that are no streams a single text is read, and that once.
+        self._reading: Reading | None = None
+        self._inflater: Inflater | None = None
+        self._body: EventStream | Document | Opaque | None = None
+        self._document: wire.Reply | None = None
 
     @classmethod
     def of(cls, call: Call, headers: Headers) -> Self:
@@ -109,15 +112,17 @@ class Transcript:
         choice asked for has its finish_reason, and usage came where it was asked for. A JSON document is whole
         where it can be read; one too long to be held (64 KiB) is not known to be.
         """
-        body = self._settled()
-        if not self._clean or self._inflater.failed or not self._inflater.ended:
+        self._settle()
+        if not self._clean or self._document is not None:
+            return self._clean
+        reading, inflater, body = self._parts()
+        if inflater.failed or not inflater.ended:
             return False
         if not isinstance(body, EventStream):
             return body.whole
-        return body.done or (body.whole and (self._reading.ended or self._all_finished()))
+        return body.done or (body.whole and (reading.ended or self._all_finished(reading)))
 
-    def _all_finished(self) -> bool:
-        reading = self._reading
+    def _all_finished(self, reading: Reading) -> bool:
         return (
             reading.finished == reading.begun
             and len(reading.finished) >= self._choices
@@ -126,33 +131,73 @@ class Transcript:
 
     def usage(self) -> Usage | None:
         """Return the usage that the upstream reported last, None where it reported none."""
-        self._settled()
-        return self._reading.usage
+        self._settle()
+        if self._document is not None:
+            return wire.usage_in(self._document)
+        return self._parts()[0].usage
 
     @property
     def error(self) -> ReplyError | None:
         """The error that the reply tells of."""
-        self._settled()
-        return self._reading.error
+        self._settle()
+        if self._document is not None and wire.is_plain(self._document):
+            return None
+        return self._read().error
 
     def output(self) -> Output:
         """Return what was said so far, to be counted where usage is not reported, or beside it."""
-        body = self._settled()
-        if isinstance(body, Document) and self._reading.usage is not None:
-            return body.read_again().output(body.scale)
-        return self._reading.output(body.scale)
+        self._settle()
+        if self._document is not None:
+            return self._read().output(1.0)
+        reading, _, body = self._parts()
+        if isinstance(body, Document) and reading.usage is not None:
+            reading = body.read_again()
+        return reading.output(body.scale)
+
+    def _settle(self) -> None:
+        """Read what is left, once; nothing is fed after that."""
+        if self._over:
+            return
+        self._over = True
+        if self._body is None and not self._coding and self._is_document():
+            self._document = wire.parse(b"".join(self._gathered))
+        if self._document is None:
+            self._look()
+            self._parts()[2].end()
+
+    def _is_document(self) -> bool:
+        kind = self._kind
+        if kind != b"application/json":
+            kind = kind.partition(b";")[0].strip().lower()
+        return kind == b"application/json" or kind.endswith(b"+json")
 
     def _look(self) -> None:
+        _, inflater, body = self._parts()
         data = b"".join(self._gathered)
         self._gathered.clear()
         self._gathered_bytes = 0
-        for piece in self._inflater.feed(data):
-            self._body.take(piece)
+        for piece in inflater.feed(data):
+            body.take(piece)
 
-    def _settled(self) -> EventStream | Document | Opaque:
-        """Read what is left, once; nothing is fed after that."""
-        if not self._over:
-            self._over = True
-            self._look()
-            self._body.end()
-        return self._body
+    def _parts(self) -> tuple[Reading, Inflater, EventStream | Document | Opaque]:
+        """Return what reads a reply in pieces."""
+        if self._reading is None or self._inflater is None or self._body is None:
+            reading = self._reading = Reading()
+            self._inflater = Inflater(self._coding)
+            kind = self._kind.partition(b";")[0].strip().lower()
+            if self._is_document():
+                self._body = Document(reading)
+            elif kind == b"text/event-stream" or self._stream:
+                self._body = EventStream(reading, read_all=not self._usage_expected)
+            else:
+                self._body = Opaque()
+        return self._reading, self._inflater, self._body
+
+    def _read(self) -> Reading:
+        """Return what was read, of a single text too."""
+        if self._document is None:
+            return self._parts()[0]
+        if self._reading is None:
+            self._reading = Reading(all_words=True)
+            self._reading.take(self._document)
+        return self._reading

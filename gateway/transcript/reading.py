@@ -64,7 +64,7 @@ class Reading:
         reply = wire.parse(text)
         if reply is None:
             return False
-        self._take(reply, event_type)
+        self.take(reply, event_type)
         return True
 
     def read_all(self, array: bytes) -> bool:
@@ -79,13 +79,12 @@ class Reading:
         if replies is None:
             return False
         for reply in replies:
-            self._take(reply, None)
+            self.take(reply)
         return True
 
-    def _take(self, reply: wire.Reply, event_type: str | None) -> None:
-        inner = reply.response or reply.x_groq
-        reported = reply.usage or (inner and inner.usage)
-        usage = wire.usage_of(reported) if reported else None
+    def take(self, reply: wire.Reply, event_type: str | None = None) -> None:
+        """Take in what a JSON text says."""
+        usage = wire.usage_in(reply)
         kind = None
         if reply.choices:
             for choice in reply.choices:

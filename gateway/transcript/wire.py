@@ -4,7 +4,7 @@ Nothing is refused: what has not the expected form says nothing.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -156,6 +156,20 @@ def _parse_leniently(text: bytes) -> Reply | None:
         return msgspec.convert(plain, Reply)
 
 
+def is_plain(reply: Reply) -> bool:
+    """Return whether a reply is an answer, or several, and tells of no error."""
+    return bool(reply.choices) and not reply.error and not reply.response and reply.kind != "error"
+
+
+def usage_in(reply: Reply) -> Usage | None:
+    """Return what a reply reports of its usage, None where it reports none."""
+    reported = reply.usage
+    if not reported:
+        inner = reply.response or reply.x_groq
+        reported = inner and inner.usage
+    return usage_of(reported) if reported else None
+
+
 def usage_of(raw: object) -> Usage | None:
     """Return what a `usage` object reports in tokens, None where it reports none.
 
@@ -176,16 +190,18 @@ def usage_of(raw: object) -> Usage | None:
     outputs = max(outputs, total - inputs)
     if inputs == outputs == 0:
         return None
-    of_input = _details(
+    of_input = (
         get("prompt_tokens_details") or get("input_tokens_details") or get("input_token_details")
     )
-    of_output = _details(get("completion_tokens_details") or get("output_tokens_details"))
+    of_input = of_input if isinstance(of_input, dict) else _NOTHING
+    of_output = get("completion_tokens_details") or get("output_tokens_details")
+    of_output = of_output if isinstance(of_output, dict) else _NOTHING
     # DeepSeek and Moonshot have names of their own for what came from their caches.
-    cached = of_input("cached_tokens") or get("prompt_cache_hit_tokens") or get("cached_tokens")
+    cached = of_input.get("cached_tokens") or get("prompt_cache_hit_tokens") or get("cached_tokens")
     cached_inputs = min(inputs, _count(cached)) if cached else 0
-    reasoned = of_output("reasoning_tokens")
+    reasoned = of_output.get("reasoning_tokens")
     reasoning = min(outputs, _count(reasoned)) if reasoned else 0
-    heard, spoken = of_input("audio_tokens"), of_output("audio_tokens")
+    heard, spoken = of_input.get("audio_tokens"), of_output.get("audio_tokens")
     return Usage(
         input_tokens=inputs,
         cached_input_tokens=cached_inputs,
@@ -201,11 +217,6 @@ def _count(value: object) -> int:
     if type(value) is int:
         return value if 0 < value < _MAX_TOKENS else 0
     return int(value) if isinstance(value, float) and 0 < value < _MAX_TOKENS else 0
-
-
-def _details(raw: object) -> Callable[[str], object]:
-    details: Mapping[str, object] = raw if isinstance(raw, dict) else _NOTHING
-    return details.get
 
 
 def error_of(reply: Reply, kind: object) -> ReplyError | None:

@@ -24,6 +24,8 @@ class UpstreamReply(Protocol):
     headers: Headers
     # Content-Length in bytes, 0 where no body can follow; None: chunked, or it ends with the connection.
     length_bytes: int | None
+    # The body, where its length was told and all of it came with the head; None: `copy` it.
+    whole: bytes | None
 
     async def copy(self, sink: Sink) -> None:
         """Hand the body to `sink`, piece by piece as it comes, and return when it is whole.

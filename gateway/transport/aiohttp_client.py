@@ -23,7 +23,8 @@ from gateway.errors import (
     UpstreamTimeoutError,
 )
 from gateway.transport import Sink, UpstreamReply
-from gateway.transport.framing import MAX_FIELDS, MAX_HEAD_BYTES, request_head
+from gateway.transport.framing import request_head
+from gateway.transport.head import MAX_FIELDS, MAX_HEAD_BYTES
 from gateway.transport.http1 import bound_tls
 from gateway.types import Headers, Upload, UpstreamRequest
 
@@ -80,6 +81,8 @@ class _Response(aiohttp.ClientResponse):
 
 class AiohttpReply:
     """A reply that aiohttp reads."""
+
+    whole: bytes | None = None
 
     def __init__(self, response: _Response, deadlines: Deadlines, idle_seconds: float) -> None:
         self.status = response.status

@@ -9,10 +9,17 @@ import re
 import httptools
 
 from gateway.errors import UpstreamCutError, UpstreamProtocolError
+from gateway.transport.head import (
+    KEEP_ALIVE_TIMEOUT,
+    MAX_FIELDS,
+    MAX_HEAD_BYTES,
+    Head,
+    plain_chunks,
+    plain_head,
+)
 from gateway.types import Headers, Upload, UpstreamRequest
 
-MAX_HEAD_BYTES = 65_536
-MAX_FIELDS = 256
+_WITH_BODY = frozenset({b"POST", b"PUT", b"PATCH"})
 MAX_INTERIM_REPLIES = 16
 # What may stand between two bytes of a chunked body, or after the last one: chunk sizes, extensions, a trailer.
 MAX_UNSEEN_BYTES = 65_536
@@ -23,7 +30,8 @@ _PROTOCOL = b"HTTP/1."
 # The fields that say how the message is framed and what becomes of its connection.
 _FRAMING_FIELDS = frozenset({b"connection", b"content-length", b"keep-alive", b"transfer-encoding"})
 _FRAMING_LENGTHS = frozenset(map(len, _FRAMING_FIELDS))
-_KEEP_ALIVE_TIMEOUT = re.compile(rb"(?:^|[,;\s])timeout=([0-9]{1,9})")
+# What a parser has read of a reply whose head and first chunks needed none.
+_CHUNKED_HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 class ReplyParser:
@@ -51,32 +59,27 @@ class ReplyParser:
     _body_left = 0
     _unseen_bytes = 0
 
+    # Made where something is not as in most replies. The two hold each other: let go of as soon as it is of no more
+    # use, it costs the collector nothing.
+    _llhttp: httptools.HttpResponseParser | None = None
+
     def __init__(self, method: str) -> None:
         self._method = method
-        # The two hold each other: let go of as soon as it is of no more use, it costs the collector nothing.
-        self._llhttp: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
-        self._fields: list[tuple[bytes, bytes]] = []
-        self._pieces: list[bytes] = []
 
     def feed(self, data: memoryview) -> bytes:
         """Take the next bytes of the connection and return those of the body among them.
 
         Raises UpstreamProtocolError.
         """
-        if self._chunked and not self.complete:
-            return self._feed_chunks(data)
-        if not self.head_done:
-            data = self._feed_head(data)
-        if not data:
-            return b""
-        if self.complete:
-            self.surplus = True
-            return b""
-        if self._chunked:
-            return self._feed_chunks(data)
-        if self.length_bytes is None:
-            return bytes(data)
-        return self._feed_counted(data)
+        if self.head_done:
+            return self._feed_body(data)
+        if self._llhttp is None and self._method != "HEAD":
+            received = bytes(data)
+            head = plain_head(received)
+            if head is not None:
+                return self._take_head(head, received)
+        data = self._feed_head(data)
+        return self._feed_body(data) if data else b""
 
     def ended(self) -> None:
         """Note that the connection ended, cleanly.
@@ -90,8 +93,24 @@ class ReplyParser:
 
     # The head
 
+    def _take_head(self, head: Head, received: bytes) -> bytes:
+        """Take a head that needed no parser, and return what of the body `received` holds behind it."""
+        self.status, self.reason, self.headers, length, self.keeps_alive, seconds, begin = head
+        self.keepalive_seconds = seconds
+        self.length_bytes = length
+        self.head_done = True
+        body = received[begin:]
+        if length is None:
+            self._chunked = True
+        else:
+            self._body_left = length
+            self.complete = length == 0
+        return self._feed_body(body) if body else b""
+
     def _feed_head(self, data: memoryview) -> memoryview:
         """Take bytes up to the end of the final head, and return what follows it."""
+        if self._llhttp is None:
+            self._begin_parsing()
         while data and not self.head_done:
             known = len(self._head)
             self._head += data
@@ -136,8 +155,13 @@ class ReplyParser:
         if self.status == 101 or self._interim > MAX_INTERIM_REPLIES:
             raise UpstreamProtocolError("an interim reply came that was not asked for")
         self._head = b""
-        self._fields.clear()
+        self._begin_parsing()
+
+    def _begin_parsing(self) -> httptools.HttpResponseParser:
+        self._fields: list[tuple[bytes, bytes]] = []
+        self._pieces: list[bytes] = []
         self._llhttp = httptools.HttpResponseParser(self)
+        return self._llhttp
 
     def _stripped(self) -> Headers:
         """Return the fields without the blanks that may follow a value, which llhttp leaves; forget the head."""
@@ -179,22 +203,34 @@ class ReplyParser:
             options = framing[b"connection"].lower().split(b",")
             self.keeps_alive &= b"close" not in [option.strip() for option in options]
         if b"keep-alive" in framing:
-            hint = _KEEP_ALIVE_TIMEOUT.search(framing[b"keep-alive"].lower())
+            hint = KEEP_ALIVE_TIMEOUT.search(framing[b"keep-alive"].lower())
             self.keepalive_seconds = int(hint[1]) if hint else None
 
     # The body
 
-    def _feed_counted(self, data: memoryview) -> bytes:
+    def _feed_body(self, data: memoryview | bytes) -> bytes:
+        if self.complete:
+            self.surplus = True
+            return b""
+        if self._chunked:
+            return self._feed_chunks(data)
+        if self.length_bytes is None:
+            return bytes(data)
         body = bytes(data[: self._body_left])
         self._body_left -= len(body)
         self.complete = self._body_left == 0
         self.surplus = len(data) > len(body)
         return body
 
-    def _feed_chunks(self, data: memoryview) -> bytes:
+    def _feed_chunks(self, data: memoryview | bytes) -> bytes:
         llhttp = self._llhttp
         if llhttp is None:
-            raise UpstreamProtocolError("it cannot be read any more")
+            plain = plain_chunks(bytes(data))
+            if plain is not None:
+                body, self.complete = plain
+                return body
+            llhttp = self._begin_parsing()
+            llhttp.feed_data(_CHUNKED_HEAD)
         try:
             # Not by way of `_run`: this is done for each piece of a stream.
             llhttp.feed_data(data)
@@ -250,7 +286,7 @@ class ReplyParser:
             self.complete = True
 
 
-def _ends_a_message(data: memoryview) -> bool:
+def _ends_a_message(data: memoryview | bytes) -> bool:
     """Return whether what ended a chunked message ended there: llhttp passes over empty lines that follow."""
     tail = bytes(data[-6:])
     if len(tail) < 6:
@@ -264,28 +300,22 @@ def request_head(request: UpstreamRequest, host: bytes) -> bytes:
     Raises ValueError where a name, a value or the target would break out of its line.
     """
     target = request.target.encode("ascii")
-    lines = [
-        b"%b %b HTTP/1.1\r\nHost: %b" % (request.method.encode("ascii"), target, host),
-        *[b": ".join(field) for field in request.headers],
-    ]
-    if framing := _framing(request):
-        lines.append(framing)
-    head = b"\r\n".join(lines) + b"\r\n\r\n"
-    ends = len(lines) + 2
+    method = request.method.encode("ascii")
+    body = request.body
+    fields = [*map(b": ".join, request.headers)]
+    # How long the body is, where there is one or one would be expected.
+    if isinstance(body, Upload):
+        if body.length_bytes is None:
+            fields.append(b"Transfer-Encoding: chunked")
+        else:
+            fields.append(b"Content-Length: %d" % body.length_bytes)
+    elif body or method in _WITH_BODY:
+        fields.append(b"Content-Length: %d" % len(body))
+    lines = [b"%b %b HTTP/1.1\r\nHost: %b" % (method, target, host), *fields, b"\r\n"]
+    head = b"\r\n".join(lines)
+    ends = len(fields) + 3
     if not head.count(b"\r") == head.count(b"\n") == head.count(b"\r\n") == ends or b"\0" in head:
         raise ValueError("a header field, the method or the target holds a line end or a NUL")
     if b" " in target or b"\t" in target or not target:
         raise ValueError("the target is empty or holds a blank")
     return head
-
-
-def _framing(request: UpstreamRequest) -> bytes:
-    """Return the field that says how long the body is, where there is one or one would be expected."""
-    body = request.body
-    if isinstance(body, Upload):
-        if body.length_bytes is None:
-            return b"Transfer-Encoding: chunked"
-        return b"Content-Length: %d" % body.length_bytes
-    if body or request.method in ("POST", "PUT", "PATCH"):
-        return b"Content-Length: %d" % len(body)
-    return b""

@@ -14,7 +14,7 @@ from typing import Protocol, cast
 from gateway.deadlines import Deadlines
 from gateway.errors import UpstreamCutError, UpstreamTimeoutError
 from gateway.transport.reply import Reply
-from gateway.types import Upload, UpstreamRequest
+from gateway.types import Upload
 
 # The most that one read takes, and so the most that is held of a reply nobody takes yet.
 READ_BYTES = 65_536
@@ -86,38 +86,32 @@ class Connection(asyncio.BufferedProtocol):
         transport = self._transport
         return transport is not None and not transport.is_closing() and not self._poll.poll(0)
 
-    async def ask(self, request: UpstreamRequest, head: bytes, until: float) -> Reply:
-        """Write a request and return its reply once the head is there, `until` at the latest (monotonic seconds).
-
-        While an upload is being sent its client sets the pace: what remains of the time begins when it is sent.
-        Raises UpstreamCutError, UpstreamProtocolError, UpstreamTimeoutError; and what the upload's pieces raise.
-        """
-        if self._transport is None:
-            raise UpstreamCutError("the connection is closed")
-        reply = self._reply = Reply(self, request.method)
+    def begin(self, method: str, until: float) -> Reply:
+        """Return what will be the reply to a request that is about to be sent, its head there by `until`."""
+        reply = self._reply = Reply(self, method)
         self._sent = self.answering = False
         self._deadline.due = until
-        try:
-            if isinstance(request.body, Upload):
-                await self._send_until_news(request.body, head, reply, until)
-            elif len(request.body) < READ_BYTES:
-                self._sent = True
-                self._write(head + request.body)
-            else:
-                self._write(head)
-                self._write(request.body)
-                self._sent = True
-            if not reply.head_done:
-                await reply.wait()
-        except BaseException:
-            reply.abort()
-            raise
+        if self._transport is None:
+            reply.fail(UpstreamCutError("the connection is closed"))
         return reply
 
-    async def _send_until_news(
-        self, upload: Upload, head: bytes, reply: Reply, until: float
-    ) -> None:
-        """Send an upload; stop where its reply comes first, or will not come (RFC 9112, 9.5)."""
+    def send(self, head: bytes, body: bytes) -> None:
+        """Send a request, unless the connection is closing: then `connection_lost` tells."""
+        transport = self._transport
+        if transport is not None and not transport.is_closing():
+            if len(body) < READ_BYTES:
+                transport.write(head + body)
+            else:
+                transport.write(head)
+                transport.write(body)
+        self._sent = True
+
+    async def send_upload(self, upload: Upload, head: bytes, reply: Reply, until: float) -> None:
+        """Send an upload; stop where its reply comes first, or will not come (RFC 9112, 9.5).
+
+        Its client sets the pace: what remains of the time until `until` begins when it is sent.
+        Raises UpstreamCutError, UpstreamTimeoutError; and what the upload's pieces raise.
+        """
         loop = asyncio.get_running_loop()
         sending = asyncio.timeout(None)  # noqa: TID251 - not for the time: it can be ended from outside
         try:
@@ -170,24 +164,25 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.write(data)
 
     def release(self, *, reusable: bool, keepalive_seconds: int | None) -> None:
-        """End an exchange: back to the pool, or closed."""
+        """End an exchange: back to the pool, or closed.
+
+        A reply may come before its request's end, which would belong to nothing.
+        """
         self._reply = None
         self.served += 1
-        if reusable and self._wholly_sent():
-            self.resume_reading()
-            self._on_free(self, keepalive_seconds)
-        else:
-            self.abort()
-
-    def _wholly_sent(self) -> bool:
-        """Return whether the request has left: a reply may come before its end, which would belong to nothing."""
         transport = self._transport
-        return (
-            self._sent
+        if (
+            reusable
+            and self._sent
             and transport is not None
             and not transport.is_closing()
             and not transport.get_write_buffer_size()
-        )
+        ):
+            if not self._reading:
+                self.resume_reading()
+            self._on_free(self, keepalive_seconds)
+        else:
+            self.abort()
 
     def abort(self) -> None:
         """Close at once; harmless when repeated."""

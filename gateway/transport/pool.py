@@ -68,16 +68,30 @@ class Pool:
         """
         until = self._deadlines.now() + first_byte_seconds
         origin = (request.scheme, request.host, request.port)
-        head = request_head(request, self._host(origin))
-        connection = await self._take(origin, until, fresh=isinstance(request.body, Upload))
-        reused = connection.served > 0
-        try:
-            return await connection.ask(request, head, until)
-        except UpstreamCutError:
-            if not reused or connection.answering:
-                raise
-        connection = await self._take(origin, until, fresh=True)
-        return await connection.ask(request, head, until)
+        body = request.body
+        fresh = isinstance(body, Upload)
+        head = request_head(request, self._hosts.get(origin) or self._host(origin))
+        while True:
+            connection = self._grant(origin, fresh=fresh)
+            if connection is None or not connection.served:
+                connection = await self._connected(connection, origin, until, fresh=fresh)
+            reused = connection.served > 0
+            reply = connection.begin(request.method, until)
+            try:
+                if isinstance(body, Upload):
+                    await connection.send_upload(body, head, reply, until)
+                else:
+                    connection.send(head, body)
+                if not reply.head_done:
+                    await reply.news()
+            except BaseException as error:
+                reply.abort()
+                stale = reused and not connection.answering and isinstance(error, UpstreamCutError)
+                if not stale:
+                    raise
+                fresh = True
+            else:
+                return reply
 
     def retire(self) -> None:
         """Close idle connections now, and the others as their replies end."""
@@ -107,9 +121,10 @@ class Pool:
 
     # Places
 
-    async def _take(self, origin: Origin, until: float, *, fresh: bool) -> Connection:
-        """Return a connection for one request: connected, and its place held."""
-        connection = self._grant(origin, fresh=fresh)
+    async def _connected(
+        self, connection: Connection | None, origin: Origin, until: float, *, fresh: bool
+    ) -> Connection:
+        """Return a connection for one request: one that was granted or is waited for, connected."""
         if connection is None:
             connection = await self._wait(origin, until, fresh=fresh)
         if not connection.served:
@@ -203,7 +218,8 @@ class Pool:
             return
         connection.due_at(self._deadlines.now() + seconds)
         self._idle[connection] = None
-        self._hand_over()
+        if self._waiting:
+            self._hand_over()
 
     def _lost(self, connection: Connection) -> None:
         if connection in self._places:

@@ -62,6 +62,8 @@ class RecordingTransport:
 class _RecordedReply:
     """A reply that is written to a file when it has passed whole."""
 
+    whole: bytes | None = None
+
     def __init__(
         self, reply: UpstreamReply, request: UpstreamRequest, sent: bytearray, folder: Path
     ) -> None:
@@ -147,6 +149,7 @@ class _ReplayedReply:
     """A recorded reply, handed on piece by piece."""
 
     reason = b""
+    whole: bytes | None = None
 
     def __init__(self, recording: Recording, clock: Clock) -> None:
         self.status = recording.status

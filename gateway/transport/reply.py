@@ -44,6 +44,7 @@ class Reply:
     reason = b""
     headers: Headers = ()
     length_bytes: int | None = None
+    whole: bytes | None = None
     head_done = False
     complete = False
     # What ended the reply before it was whole.
@@ -70,7 +71,7 @@ class Reply:
             if not self.complete:
                 self._sink = sink
                 self._flow()
-                await self.wait()
+                await self.news()
         finally:
             self._sink = None
             self.abort()
@@ -91,34 +92,35 @@ class Reply:
 
     # For the connection
 
-    async def wait(self) -> None:
-        """Return when the head, or then the body, is whole; raise what ended it."""
+    def news(self) -> asyncio.Future[None]:
+        """Return what is done when the head, or then the body, is whole; it raises what ended it."""
+        waiter = self._waiter = asyncio.get_running_loop().create_future()
         if self.error is not None:
-            raise self.error
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+            waiter.set_exception(self.error)
+        return waiter
 
     def take(self, data: memoryview) -> None:
         """Judge what came, and hand the body's bytes on."""
         parser = self._parser
+        sink = self._sink
         try:
             body = parser.feed(data)
-            if not self.head_done and parser.head_done:
-                self._take_head()
-            if body:
-                if self._sink is not None:
+            if sink is not None:
+                if body:
                     self._wire.due_in_idle_seconds()
-                    self._sink(body)
-                else:
-                    self._keep(body)
+                    sink(body)
+            else:
+                self._take_early(parser, body)
         except Exception as error:  # noqa: BLE001 - what the sink raises comes out of copy(), whatever it is
             self.fail(error)
             return
-        if parser.complete:
-            self._finish()
+        if parser.complete and self.error is None:
+            self.complete = True
+            self._wake()
+            self._wire.release(
+                reusable=parser.keeps_alive and not parser.surplus,
+                keepalive_seconds=parser.keepalive_seconds,
+            )
 
     def ended(self, error: Exception | None) -> None:
         """Take the connection's end; no error: the upstream closed it in order."""
@@ -142,32 +144,26 @@ class Reply:
             self._wake()
             self._wire.abort()
 
-    def _take_head(self) -> None:
-        parser = self._parser
-        self.status = parser.status
-        self.reason = parser.reason
-        self.headers = parser.headers
-        self.length_bytes = parser.length_bytes
-        self.head_done = True
-        # Nobody waits for the upstream until the body is asked for.
-        self._wire.due_at(math.inf)
-        self._wake()
-
-    def _keep(self, body: bytes) -> None:
-        """Keep what came before it is wanted; nothing more is read."""
-        self._early += body
-        if not self._parser.complete:
-            self._wire.pause_reading()
-
-    def _finish(self) -> None:
-        if self.error is None:
-            parser = self._parser
-            self.complete = True
+    def _take_early(self, parser: ReplyParser, body: bytes) -> None:
+        """Take the head, and keep what came of the body before it is wanted; nothing more is read."""
+        if parser.head_done and not self.head_done:
+            self.status = parser.status
+            self.reason = parser.reason
+            self.headers = parser.headers
+            self.length_bytes = parser.length_bytes
+            self.head_done = True
+            if parser.complete:
+                self._early = body
+                if parser.length_bytes is not None:
+                    self.whole = body
+                return
+            # Nobody waits for the upstream until the body is asked for.
+            self._wire.due_at(math.inf)
             self._wake()
-            self._wire.release(
-                reusable=parser.keeps_alive and not parser.surplus,
-                keepalive_seconds=parser.keepalive_seconds,
-            )
+        if body:
+            self._early += body
+            if not parser.complete:
+                self._wire.pause_reading()
 
     def _flow(self) -> None:
         """Read, and watch the upstream, just while both sides are there and the client keeps up."""

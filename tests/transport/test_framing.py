@@ -10,13 +10,12 @@ from hypothesis import strategies as st
 
 from gateway.errors import UpstreamCutError, UpstreamError, UpstreamProtocolError
 from gateway.transport.framing import (
-    MAX_FIELDS,
-    MAX_HEAD_BYTES,
     MAX_INTERIM_REPLIES,
     MAX_UNSEEN_BYTES,
     ReplyParser,
     request_head,
 )
+from gateway.transport.head import MAX_FIELDS, MAX_HEAD_BYTES
 from gateway.types import Headers, Upload, UpstreamRequest
 
 OK = b"HTTP/1.1 200 OK\r\n"
