@@ -10,7 +10,7 @@ from gateway.downstream import Downstream, too_large
 from gateway.endpoints import Endpoint
 from gateway.endpoints.multipart import boundary_of, read_model
 from gateway.endpoints.parsing import parse
-from gateway.json_body import SMALL_BYTES, decode
+from gateway.json_body import SMALL_BYTES, decode, decode_in_turns
 from gateway.listener.head import Request
 from gateway.types import Call, Record, Upload
 
@@ -80,12 +80,18 @@ class Intake:
         if coding is not None:
             # zlib lets the other calls go on meanwhile: it may take milliseconds.
             plain = await asyncio.to_thread(inflate, body, coding, self.max_body_bytes)
-        payload = decode(body if plain is None else plain)
-        if len(body if plain is None else plain) > SMALL_BYTES:
-            # The others have their turn between the two long steps, decoding and judging.
-            await self.clock.sleep(0)
+        text = body if plain is None else plain
+        if len(text) > SMALL_BYTES:
+            # The others have their turn between all long steps; checking the parameters is the next.
+            payload = await decode_in_turns(text, self._turn)
+            await self._turn()
+        else:
+            payload = decode(text)
         self._parse(call, endpoint, request, body, plain, payload)
         return call
+
+    async def _turn(self) -> None:
+        await self.clock.sleep(0)
 
     def _parse(
         self,
