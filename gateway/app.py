@@ -8,7 +8,7 @@ import gc
 import logging
 import resource
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -282,12 +282,12 @@ class App:
         if config.recordings != self.config.recordings:
             raise StartError("recordings has changed, which needs a restart")
 
-    async def _handle(self, request: Request, connection: Connection) -> bool:
+    def _handle(self, request: Request, connection: Connection) -> Awaitable[bool]:
         if request.line.target == "/healthz":
             return self._healthz(request, connection)
-        return await self._door.serve(request, connection)
+        return self._door.serve(request, connection)
 
-    def _healthz(self, request: Request, connection: Connection) -> bool:
+    async def _healthz(self, request: Request, connection: Connection) -> bool:
         body = b"draining\n" if self._not_ready else b"ok\n"
         stays = request.keep_alive and not self._not_ready
         fields: Headers = (

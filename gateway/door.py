@@ -13,7 +13,7 @@ from itertools import count
 from gateway.clock import Clock
 from gateway.deadlines import Deadlines
 from gateway.downstream import ClientLeftError, Downstream
-from gateway.endpoints import Endpoint, find
+from gateway.endpoints import USUAL, Endpoint, find
 from gateway.errors import (
     GatewayError,
     InternalError,
@@ -30,7 +30,7 @@ from gateway.metering import Meter
 from gateway.replies import send, tell
 from gateway.types import Record
 
-_WELL_FORMED_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_WELL_FORMED_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
 log = logging.getLogger(__name__)
 
@@ -77,48 +77,58 @@ class Door:
     async def serve(self, request: Request, connection: Connection) -> bool:
         """Answer one request, and say whether its connection may stay; what the listener calls."""
         down = Downstream(request, connection, self._deadlines)
+        meter, ids = self._meter, self._ids
         record, loops = self._record(request)
-        with self._meter.record(record):
-            try:
-                if loops:
-                    raise _loop()
-                await self._answer(request, down, record)
-            except ClientLeftError:
-                record.left = "streaming" if down.begun else "waiting"
-            except asyncio.CancelledError:
-                record.left = "streaming" if down.begun else "waiting"
-                raise
-            except Exception as error:  # noqa: BLE001 - the last line: nothing of the inside may leave
-                self._fail(down, record, error)
-            finally:
-                if not loops:
-                    self._ids.in_flight.discard(record.request_id)
-                record.sent_bytes = down.sent_bytes
+        meter.begin(record)
+        try:
+            if loops:
+                raise _loop()
+            endpoint = self._admit(request, record)
+            target = request.line.path_and_query or ""
+            if request.method == "OPTIONS":
+                self._preflight(request, down, record)
+            else:
+                await self._handler.journey(endpoint, request, target[len("/v1") :], down, record)
+        except ClientLeftError:
+            record.left = "streaming" if down.begun else "waiting"
+        except asyncio.CancelledError:
+            record.left = "streaming" if down.begun else "waiting"
+            raise
+        except Exception as error:  # noqa: BLE001 - the last line: nothing of the inside may leave
+            self._fail(down, record, error)
+        finally:
+            if not loops:
+                ids.in_flight.discard(record.request_id)
+            record.sent_bytes = down.sent_bytes
+            meter.end(record)
         return down.keep_alive
 
-    async def _answer(self, request: Request, down: Downstream, record: Record) -> None:
-        line = request.line
-        target = line.path_and_query
-        if target is None:
+    def _admit(self, request: Request, record: Record) -> Endpoint:
+        """Return what a request is for, if it may come in. Raises InvalidRequestError and others."""
+        line, field, meter = request.line, request.field, self._meter
+        if line.path_and_query is None:
             raise InvalidRequestError("The request's target cannot be read.", code="invalid_path")
         # An absolute target's authority counts as Host (RFC 9112, 3.2.2).
-        host = request.text(b"host") if line.authority is None else line.authority
-        self._guard.check_host(host)
-        cors = self._guard.check_origin(
-            request.text(b"origin"), request.text(b"sec-fetch-site"), host
-        )
-        record.reply_headers.extend(cors)
-        if self._meter.in_flight > self._max_in_flight:
-            self._meter.metrics.shed.add(("max_in_flight",))
+        host = field(b"host") if line.authority is None else line.authority
+        cors = self._guard.check(host, field(b"origin"), field(b"sec-fetch-site"))
+        if cors:
+            record.reply_headers.extend(cors)
+        if meter.in_flight > self._max_in_flight:
+            meter.metrics.shed.add(("max_in_flight",))
             raise UnavailableError("The gateway has too many calls in flight.", code="overloaded")
+        endpoint = USUAL.get((request.method, line.path))
+        if endpoint is not None and field(b"upgrade") is None:
+            meter.routed(record, endpoint.path)
+            return endpoint
         endpoint = find(line.path, self._base_url)
-        self._meter.routed(record, endpoint.path)
-        if request.method == "OPTIONS" and cors:
-            wanted = request.field(b"access-control-request-headers") or b""
-            send(down, record, self._clock, 204, Guard.preflight(wanted), b"")
-            return
-        _check_method(endpoint, request)
-        await self._handler.journey(endpoint, request, target[len("/v1") :], down, record)
+        meter.routed(record, endpoint.path)
+        if request.method != "OPTIONS" or not cors:
+            _check_method(endpoint, request)
+        return endpoint
+
+    def _preflight(self, request: Request, down: Downstream, record: Record) -> None:
+        wanted = request.field(b"access-control-request-headers") or b""
+        send(down, record, self._clock, 204, Guard.preflight(wanted), b"")
 
     def _fail(self, down: Downstream, record: Record, error: Exception) -> None:
         if not isinstance(error, GatewayError):
@@ -131,13 +141,14 @@ class Door:
 
     def _record(self, request: Request) -> tuple[Record, bool]:
         """Open a call's record under the client's own id or a new one; say whether the call is one of ours."""
-        theirs = request.text(b"x-request-id")
+        theirs = request.field(b"x-request-id")
         if theirs is not None and _WELL_FORMED_ID.fullmatch(theirs):
-            request_id = theirs
+            request_id = theirs.decode()
+            loops = request_id in self._ids.in_flight
         else:
             request_id = self._ids.new()
+            loops = False
         tracer = self._meter.tracer
-        loops = request_id == theirs and theirs in self._ids.in_flight
         record = Record(
             request_id=request_id,
             endpoint="other",

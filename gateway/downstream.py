@@ -19,19 +19,25 @@ from gateway.types import Headers
 # Refusals that waiting does not cure: the SDKs would try some of them again (408, 409, 429 and every 5xx).
 _FINAL = frozenset({400, 401, 403, 404, 405, 413, 415, 417, 431, 501})
 
-_REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
+# Ready as they go on the wire.
+_LINES = {
+    status.value: b"HTTP/1.1 %d %b" % (status.value, status.phrase.encode())
+    for status in HTTPStatus
+}
+_CLOSE: Headers = ((b"connection", b"close"),)
+_KEEP_ALIVE: Headers = ((b"connection", b"keep-alive"),)
 
 
 class ClientLeftError(Exception):
     """The client's connection is gone: not an error of the call's, and nobody is left to tell."""
 
 
-def head_bytes(
-    status: int, headers: Headers, *, reason: bytes | None = None, version: bytes = b"1.1"
-) -> bytes:
+def head_bytes(status: int, headers: Headers, *, reason: bytes | None = None) -> bytes:
     """Return a reply's head as it goes on the wire; every name and value must already be clean."""
-    line = b"HTTP/%b %d %b\r\n" % (version, status, reason or _REASONS.get(status, b""))
-    return line + b"".join([b"%b: %b\r\n" % field for field in headers]) + b"\r\n"
+    line = b"HTTP/1.1 %d %b" % (status, reason) if reason else _LINES.get(status)
+    if line is None:
+        line = b"HTTP/1.1 %d " % status
+    return b"\r\n".join([line, *map(b": ".join, headers), b"", b""])
 
 
 def error_reply(error: GatewayError, headers: Headers, *, close: bool) -> tuple[bytes, bytes]:
@@ -66,6 +72,23 @@ class Producer(Protocol):
 class Downstream:
     """One call's client: read the body once, then write a reply once."""
 
+    __slots__ = (
+        "_chunked",
+        "_connection",
+        "_deadlines",
+        "_ends_with_connection",
+        "_producer",
+        "_request",
+        "_stall",
+        "_stall_seconds",
+        "_transport",
+        "_waits_for_leave",
+        "begun",
+        "http10",
+        "keep_alive",
+        "sent_bytes",
+    )
+
     def __init__(self, request: Request, connection: Connection, deadlines: Deadlines) -> None:
         self._request = request
         self._connection = connection
@@ -75,17 +98,13 @@ class Downstream:
         self._stall: Deadline | None = None
         self._stall_seconds = 0.0
         self._chunked = False
-        self._begun = False
+        # Whether a byte of the reply has been written: it can only be finished or cut now.
+        self.begun = False
         self._waits_for_leave = False
         self._ends_with_connection = False
         self.keep_alive = request.keep_alive
         self.http10 = request.line.http10
         self.sent_bytes = 0
-
-    @property
-    def begun(self) -> bool:
-        """Whether a byte of the reply has been written: it can only be finished or cut now."""
-        return self._begun
 
     # The body
 
@@ -174,10 +193,6 @@ class Downstream:
 
     # The reply
 
-    def send(self, data: bytes) -> None:
-        """Write a whole reply, head and body, that is ready as it stands."""
-        self._write(data)
-
     def start(
         self, status: int, reason: bytes | None, headers: Headers, length: int | None
     ) -> None:
@@ -191,18 +206,16 @@ class Downstream:
         else:
             self._chunked = True
             framing.append((b"transfer-encoding", b"chunked"))
-        self._write(
-            head_bytes(status, (*headers, *framing, *self._said_connection()), reason=reason)
-        )
+        self.send(head_bytes(status, (*headers, *framing, *self._said_connection()), reason=reason))
 
     def reply(self, status: int, reason: bytes | None, headers: Headers, body: bytes) -> None:
         """Write a whole reply at once."""
         fields = (*headers, (b"content-length", b"%d" % len(body)), *self._said_connection())
-        self._write(head_bytes(status, fields, reason=reason) + body)
+        self.send(head_bytes(status, fields, reason=reason) + body)
 
     def bodiless(self, status: int, reason: bytes | None, headers: Headers) -> None:
         """Write a reply that has no body by its nature (HEAD, 204, 304); its length stays as it was sent."""
-        self._write(head_bytes(status, (*headers, *self._said_connection()), reason=reason))
+        self.send(head_bytes(status, (*headers, *self._said_connection()), reason=reason))
 
     def write(self, data: bytes) -> None:
         """Write a piece of the body now, in a chunk of its own where the reply is chunked.
@@ -213,11 +226,11 @@ class Downstream:
             return
         if self._chunked:
             data = b"%x\r\n%b\r\n" % (len(data), data)
-        # Not by way of `_write`: this is done for each piece of a stream.
+        # Not by way of `send`: this is done for each piece of a stream.
         transport = self._transport
         if transport is None or transport.is_closing():
             raise ClientLeftError
-        self._begun = True
+        self.begun = True
         self.sent_bytes += len(data)
         transport.write(data)
 
@@ -231,7 +244,7 @@ class Downstream:
     def finish(self) -> None:
         """Say that the body is whole."""
         if self._chunked:
-            self._write(b"0\r\n\r\n")
+            self.send(b"0\r\n\r\n")
 
     def cut(self) -> None:
         """Abort the connection: what was sent must not look whole."""
@@ -283,21 +296,23 @@ class Downstream:
 
     def closes(self) -> bool:
         """Settle, when a reply's head is written, whether the connection ends with it; say so."""
-        # What is still to come of the body is not waited for.
-        if not self.body_whole or self._connection.rules.draining:
-            self.keep_alive = False
-        return not self.keep_alive
+        return self._said_connection() is _CLOSE
 
     def _said_connection(self) -> Headers:
-        if self.closes():
-            return ((b"connection", b"close"),)
-        return ((b"connection", b"keep-alive"),) if self.http10 else ()
+        rest = self._request.rest
+        # What is still to come of the body is not waited for.
+        if self._connection.rules.draining or (rest is not None and not rest.complete):
+            self.keep_alive = False
+        if not self.keep_alive:
+            return _CLOSE
+        return _KEEP_ALIVE if self.http10 else ()
 
-    def _write(self, data: bytes) -> None:
+    def send(self, data: bytes) -> None:
+        """Write what is ready as it stands. Raises ClientLeftError."""
         transport = self._transport
         if transport is None or transport.is_closing():
             raise ClientLeftError
-        self._begun = True
+        self.begun = True
         self.sent_bytes += len(data)
         transport.write(data)
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from gateway.errors import PermissionDeniedError
 from gateway.types import Headers
 
-MAX_SEEN_HOSTS = 64
+MAX_SEEN = 64
 
 ALLOWED_METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE"
 
@@ -24,19 +24,30 @@ class Guard:
         self._loopback = loopback
         self._hosts = frozenset(host.lower() for host in allowed_hosts)
         self._origins = frozenset(cors_origins)
-        # Hosts that were found good, as they were written.
-        self._seen: set[str] = set()
+        # What was found good, as it was written, and what is answered to it.
+        self._seen: dict[tuple[bytes | None, bytes | None, bytes | None], Headers] = {}
+
+    def check(self, host: bytes | None, origin: bytes | None, fetch_site: bytes | None) -> Headers:
+        """Refuse by a request's own words: PermissionDeniedError; return the CORS headers for a listed origin.
+
+        What was let through before is let through at once.
+        """
+        asked = (host, origin, fetch_site)
+        cors = self._seen.get(asked)
+        if cors is None:
+            name = _text(host)
+            self.check_host(name)
+            cors = self.check_origin(_text(origin), _text(fetch_site), name)
+            if len(self._seen) < MAX_SEEN:
+                self._seen[asked] = cors
+        return cors
 
     def check_host(self, host: str | None) -> None:
         """Refuse a Host that a listener on loopback cannot have: PermissionDeniedError."""
         if host is None or not (self._loopback or self._hosts):
             return
-        if host in self._seen:
-            return
         name = _hostname(host)
         if name in self._hosts or name == "localhost" or _is_address(name):
-            if len(self._seen) < MAX_SEEN_HOSTS:
-                self._seen.add(host)
             return
         raise PermissionDeniedError(
             "This host name is not among server.allowed_hosts.", code="host_not_allowed"
@@ -66,6 +77,10 @@ class Guard:
             (b"access-control-allow-headers", requested_headers or b"authorization, content-type"),
             (b"access-control-max-age", b"600"),
         )
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("utf-8", "surrogateescape")
 
 
 def _refused() -> PermissionDeniedError:

@@ -68,15 +68,18 @@ class Handler:
         key = credential(request.fields)
         user = record.user = self.auth.identify(key)  # 401: before the body is read
         self.auth.permit_endpoint(  # 403
-            user, request.method, "/v1" + target.partition("?")[0], shareable=endpoint.shareable
+            user, request.method, request.line.path, shareable=endpoint.shareable
         )
         self.limiter.check(user)  # 429, where the user alone decides
         if endpoint in (MODELS, MODEL) and not self.relay_models:
             await self._list_models(endpoint, target, user, down, record)
             return
-        call = record.call = await self.intake.read(  # 400, 408, 413, 415, 417
-            endpoint, request, target, key, down, record
-        )
+        call = self.intake.at_hand(endpoint, request, target, key)  # 400
+        if call is None:
+            call = await self.intake.read(  # 400, 408, 413, 415, 417
+                endpoint, request, target, key, down, record
+            )
+        record.call = call
         if endpoint.names_model or call.model is not None or isinstance(call.body, Upload):
             permit_model(user, call.model)  # 403
         targets = await self._targets(call, record)  # 404, 503

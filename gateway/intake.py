@@ -1,6 +1,7 @@
 """From a request to a `Call`: its body is held and judged where it is JSON, else streamed up as it comes."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from gateway.body_coding import check_content_coding, check_content_type, inflate
@@ -25,6 +26,28 @@ class Intake:
     end_user_header: bytes | None
     clock: Clock
 
+    def at_hand(
+        self, endpoint: Endpoint, request: Request, target: str, key: str | None
+    ) -> Call | None:
+        """Return the call of a request of the usual kind: short JSON that came with its head; None: it is to be read.
+
+        Raises InvalidRequestError, 400.
+        """
+        body, field = request.body, request.field
+        if (
+            endpoint.body != "json"
+            or request.rest is not None
+            or len(body) > SMALL_BYTES
+            or len(body) > self.max_body_bytes
+            or field(b"content-type") != b"application/json"
+            or field(b"content-encoding") is not None
+            or field(b"expect") is not None
+        ):
+            return None
+        call = _call(endpoint, request, target, key)
+        self._parse(call, endpoint, request, body, None, decode(body))
+        return call
+
     async def read(
         self,
         endpoint: Endpoint,
@@ -39,15 +62,7 @@ class Intake:
         Raises InvalidRequestError: 400, 408, 413, 415, 417.
         """
         down.check_expectation()
-        call = Call(
-            endpoint=endpoint.path,
-            method=request.method,
-            target=target,
-            headers=request.fields,
-            body=b"",
-            credential=key,
-            repeatable=endpoint.repeatable or request.method in ("GET", "HEAD"),
-        )
+        call = _call(endpoint, request, target, key)
         content_type = request.text(b"content-type")
         if endpoint.body == "json":
             check_content_type(content_type)
@@ -72,15 +87,24 @@ class Intake:
             await self._turn()
         else:
             payload = decode(text)
-        call = parse(call, endpoint, body, plain, payload)
-        told = self._end_user(request)
-        return call if told is None else replace(call, end_user=told)
+        self._parse(call, endpoint, request, body, plain, payload)
+        return call
 
     async def _turn(self) -> None:
         await self.clock.sleep(0)
 
-    def _end_user(self, request: Request) -> str | None:
-        return request.text(self.end_user_header) if self.end_user_header else None
+    def _parse(
+        self,
+        call: Call,
+        endpoint: Endpoint,
+        request: Request,
+        body: bytes,
+        plain: bytes | None,
+        payload: Mapping[str, object],
+    ) -> None:
+        parse(call, endpoint, body, plain, payload)
+        if self.end_user_header is not None:
+            call.end_user = request.text(self.end_user_header) or call.end_user
 
     async def _upload(self, call: Call, request: Request, down: Downstream) -> Call:
         """Take a body that is streamed up; of a form, read along which model it is for."""
@@ -93,6 +117,19 @@ class Intake:
         if boundary is not None:
             model, pieces = await read_model(pieces, boundary)
         return replace(call, body=Upload(pieces=pieces, length_bytes=length), model=model)
+
+
+def _call(endpoint: Endpoint, request: Request, target: str, key: str | None) -> Call:
+    method = request.method
+    return Call(
+        endpoint=endpoint.path,
+        method=method,
+        target=target,
+        headers=request.fields,
+        body=b"",
+        credential=key,
+        repeatable=endpoint.repeatable or method in ("GET", "HEAD"),
+    )
 
 
 def _is_json(content_type: str | None) -> bool:

@@ -19,13 +19,16 @@ def own_fields(record: Record, theirs: Headers, clock: Clock) -> Headers:
     """Return the gateway's own fields of a reply whose upstream sent `theirs`."""
     request_id = record.request_id.encode()
     own = [(b"x-gateway-request-id", request_id)]
+    named = dated = False
     for name, _ in theirs:
         if len(name) == 12 and name.lower() == b"x-request-id":
-            break
-    else:
+            named = True
+        elif len(name) == 4 and name.lower() == b"date":
+            dated = True
+    if not named:
         own.append((b"x-request-id", request_id))
     # Whoever forwards a reply without a date gives it one (RFC 9110, 6.6.1).
-    if not any(len(name) == 4 and name.lower() == b"date" for name, _ in theirs):
+    if not dated:
         own.append((b"date", http_date(int(clock.time()))))
     if record.target is not None:
         own.append((b"x-gateway-upstream", record.target.upstream.encode()))

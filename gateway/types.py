@@ -1,7 +1,7 @@
 """The nouns of the gateway: plain values that its parts hand to one another. No behaviour, no I/O.
 
-None but `Record` is changed once it is made. Those that each call makes anew are not frozen all the same: that would
-cost as much again for each of their members.
+None but `Record` is changed once it is whole and handed on. Those that each call makes anew are not frozen all the
+same: that would cost as much again for each of their members.
 """
 
 from collections.abc import AsyncIterator, Mapping

@@ -76,6 +76,8 @@ MODEL = ENDPOINTS[5]
 
 
 _EXACT = {endpoint.path: endpoint for endpoint in ENDPOINTS if "{" not in endpoint.path}
+# What most requests ask for: method and path.
+USUAL = {(method, path): one for path, one in _EXACT.items() for method in one.methods}
 
 
 def find(path: str, base_url: str) -> Endpoint:

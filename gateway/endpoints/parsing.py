@@ -9,6 +9,10 @@ from gateway.types import Call
 # OpenAI's names are far shorter; ours are remembered and logged.
 MAX_MODEL_CHARACTERS = 512
 
+# The names of one thing, the newer first.
+_LIMITS = ("max_completion_tokens", "max_output_tokens", "max_tokens")
+_END_USERS = ("safety_identifier", "user")
+
 
 def parse(
     call: Call,
@@ -16,34 +20,29 @@ def parse(
     body: bytes,
     plain: bytes | None,
     payload: Mapping[str, object],
-) -> Call:
-    """Return `call` with a judged JSON body and what it says; `plain`: the body without its content coding.
+) -> None:
+    """Fill in what a judged JSON body makes of a call; `plain`: the body without its content coding.
 
     Raises InvalidRequestError where `model` is missing, too long or no name.
     """
-    return Call(
-        endpoint=call.endpoint,
-        method=call.method,
-        target=call.target,
-        headers=call.headers,
-        credential=call.credential,
-        body=body,
-        plain=plain,
-        payload=payload,
-        model=_model(payload, required=endpoint.kind is not None),
-        stream=payload.get("stream") is True,
-        n=_choices(payload),
-        max_output_tokens=_max_output_tokens(payload),
-        end_user=_end_user(payload),
-        repeatable=_repeatable(call, endpoint, payload),
-    )
-
-
-def _repeatable(call: Call, endpoint: Endpoint, payload: Mapping[str, object]) -> bool:
-    """Return whether a second call would store nothing twice: responses are stored unless told not to."""
+    call.body = body
+    call.plain = plain
+    call.payload = payload
+    model = payload.get("model")
+    if type(model) is str and 0 < len(model) <= MAX_MODEL_CHARACTERS:
+        call.model = model
+    else:
+        call.model = _model(payload, required=endpoint.kind is not None)
+    call.stream = payload.get("stream") is True
+    if "n" in payload or "prompt" in payload or "best_of" in payload:
+        call.n = _choices(payload)
+    call.max_output_tokens = _max_output_tokens(payload)
+    call.end_user = _end_user(payload)
+    # A second call would store nothing twice: responses are stored unless told not to.
     if endpoint.kind == "responses":
-        return payload.get("store") is False
-    return call.repeatable and payload.get("store") is not True
+        call.repeatable = payload.get("store") is False
+    elif payload.get("store") is True:
+        call.repeatable = False
 
 
 def _model(payload: Mapping[str, object], *, required: bool) -> str | None:
@@ -93,14 +92,14 @@ def _choices(payload: Mapping[str, object]) -> int:
 
 
 def _max_output_tokens(payload: Mapping[str, object]) -> int | None:
-    for name in ("max_completion_tokens", "max_output_tokens", "max_tokens"):
+    for name in _LIMITS:
         if name in payload and (limit := _count(payload[name])) is not None:
             return limit
     return None
 
 
 def _end_user(payload: Mapping[str, object]) -> str | None:
-    for name in ("safety_identifier", "user"):
+    for name in _END_USERS:
         value = payload.get(name)
         if isinstance(value, str) and value:
             return value

@@ -244,17 +244,20 @@ class Connection(asyncio.Protocol):
         """End a call, and begin the one behind it, if any; return whether one is to be waited for."""
         request, self._request = self._request, None
         self.on_pause = self.on_resume = None
-        if self.transport is None or self.transport.is_closing() or request is None:
+        rules, transport = self.rules, self.transport
+        if transport is None or transport.is_closing() or request is None:
             return False
         whole = request.rest is None or request.rest.complete
-        if not stays or not whole or self.rules.draining:
+        if not stays or not whole or rules.draining:
             if whole and not self._ahead:
                 self.close()
             else:
                 self._linger()
             return False
-        self._wait(Phase.REQUEST, self.rules.keepalive_seconds)
-        self.resume_reading()
+        self._phase = Phase.REQUEST
+        self._deadline.due = rules.deadlines.now() + rules.keepalive_seconds
+        if not self._reading:
+            self.resume_reading()
         if self._ahead:
             self._take(self._ahead, self._at, 0)
         return self._phase is Phase.REQUEST or self._phase is Phase.HEAD

@@ -46,6 +46,8 @@ _ONCE: Final = frozenset(
         b"user-agent",
     )
 )
+# What is judged by itself, where a head has it.
+_UNUSUAL: Final = frozenset((b"connection", b"transfer-encoding"))
 # What is read anew each time: secrets are not kept.
 _SECRET: Final = frozenset(
     (b"authorization", b"api-key", b"x-api-key", b"cookie", b"proxy-authorization")
@@ -64,11 +66,11 @@ class RequestLine:
         self.http10 = http10
         # Without what an absolute target has before its path (RFC 9112, 3.2.2); None: it is no path.
         self.path_and_query: str | None = None
-        self.authority: str | None = None
+        self.authority: bytes | None = None
         if target.startswith("/") or target == "*":
             self.path_and_query = target
         elif absolute := _ABSOLUTE.fullmatch(target):
-            self.authority, self.path_and_query = absolute.groups()
+            self.authority, self.path_and_query = absolute[1].encode(), absolute[2]
         self.path = (self.path_and_query or "").partition("?")[0]
 
 
@@ -126,7 +128,10 @@ class HeadReader:
         if len(fields) > MAX_FIELDS:
             raise too_large()
         request = Request(line, tuple(fields), values.get)
-        _judge(request, values)
+        if b"host" not in values or not _UNUSUAL.isdisjoint(values):
+            _judge(request, values)
+        elif b"content-length" in values:
+            request.length_bytes = _length(values[b"content-length"])
         return request
 
     def check_beginning(self, head: bytes, known_bytes: int) -> None:
@@ -186,6 +191,12 @@ def _listed(name: bytes, value: bytes, more: bytes) -> bytes:
     return b"%b, %b" % (value, more)
 
 
+def _length(value: bytes) -> int:
+    if not value.isdigit() or len(value.lstrip(b"0")) > MAX_LENGTH_DIGITS:
+        raise unreadable()
+    return int(value)
+
+
 def _judge(request: Request, values: dict[bytes, bytes]) -> None:
     """Decide how long the body is and whether the connection stays (RFC 9112, 6.3 and 9.3)."""
     http10 = request.line.http10
@@ -201,10 +212,7 @@ def _judge(request: Request, values: dict[bytes, bytes]) -> None:
             )
         request.length_bytes = None
     elif b"content-length" in values:
-        length = values[b"content-length"]
-        if not length.isdigit() or len(length.lstrip(b"0")) > MAX_LENGTH_DIGITS:
-            raise unreadable()
-        request.length_bytes = int(length)
+        request.length_bytes = _length(values[b"content-length"])
     if b"connection" in values:
         options = [o.strip() for o in values[b"connection"].lower().split(b",")]
         request.keep_alive = b"close" not in options and (not http10 or b"keep-alive" in options)

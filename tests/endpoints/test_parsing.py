@@ -7,11 +7,13 @@ from gateway.endpoints.parsing import parse
 from gateway.errors import InvalidRequestError
 from gateway.types import Call
 
-EMPTY = Call(endpoint="/v1/x", method="POST", target="/x", headers=(), body=b"", repeatable=False)
-
 
 def parsed(payload: dict[str, object], path: str = "/v1/chat/completions") -> Call:
-    return parse(EMPTY, find(path, "http://gateway/v1"), b"{}", None, payload)
+    call = Call(
+        endpoint="/v1/x", method="POST", target="/x", headers=(), body=b"", repeatable=False
+    )
+    parse(call, find(path, "http://gateway/v1"), b"{}", None, payload)
+    return call
 
 
 def test_what_a_call_says() -> None:

@@ -40,15 +40,15 @@ def test_fields_stay_as_they_were_sent() -> None:
 TARGETS = {
     b"/v1/x?a=b": ("/v1/x?a=b", None),
     b"*": ("*", None),
-    b"http://a.example/v1/x?y": ("/v1/x?y", "a.example"),
-    b"HTTPS://a.example": ("", "a.example"),
+    b"http://a.example/v1/x?y": ("/v1/x?y", b"a.example"),
+    b"HTTPS://a.example": ("", b"a.example"),
     b"a.example:443": (None, None),
     b"gopher://a/b": (None, None),
 }
 
 
 @pytest.mark.parametrize(("target", "means"), TARGETS.items())
-def test_targets(target: bytes, means: tuple[str | None, str | None]) -> None:
+def test_targets(target: bytes, means: tuple[str | None, bytes | None]) -> None:
     """An absolute target has its authority and a path; what is no path stays what it is."""
     line = read(b"GET " + target + b" HTTP/1.1" + HOST).line
 
