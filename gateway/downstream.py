@@ -251,7 +251,7 @@ class Downstream:
         self.keep_alive = False
         transport = self._transport
         if transport is not None:
-            if self._ends_with_connection:
+            if self._ends_with_connection and self._connection.transport is not None:
                 _never_in_order(transport)
             transport.abort()
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from gateway.deadlines import Deadlines
 from gateway.errors import GatewayError
-from gateway.listener.connection import Connection
+from gateway.listener.connection import READ_BYTES, Connection
 from gateway.listener.head import HeadReader, Request
 
 
@@ -30,6 +30,7 @@ class Listener:
         self.header_seconds = header_seconds
         self.keepalive_seconds = keepalive_seconds
         self.heads = HeadReader()
+        self.buffer = memoryview(bytearray(READ_BYTES))
         self.connections: set[Connection] = set()
         # Whether no further call is to come.
         self.draining = False

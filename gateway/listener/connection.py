@@ -19,6 +19,8 @@ from gateway.listener.head import MAX_HEAD_BYTES, HeadReader, Request, too_large
 
 # What a client may send ahead of its turn before it has to wait.
 MAX_AHEAD_BYTES = 65_536
+# The most that one read takes: what it brings, chunks of a byte each, is parsed in one turn of the loop.
+READ_BYTES = 65_536
 # How long what a client still sends behind the last reply is read and dropped: a connection that is closed under unread
 # bytes is reset, and the reply would be lost with it.
 LINGER_SECONDS = 5.0
@@ -42,6 +44,8 @@ class Rules(Protocol):
 
     deadlines: Deadlines
     heads: HeadReader
+    # Where all connections read to, one after the other: nothing is kept in it.
+    buffer: memoryview
     connections: "set[Connection]"
     header_seconds: float
     keepalive_seconds: float
@@ -52,7 +56,7 @@ class Rules(Protocol):
     refusal: Callable[[GatewayError], bytes]
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """One connection."""
 
     __slots__ = (
@@ -105,7 +109,15 @@ class Connection(asyncio.Protocol):
         # Who is gone without a word is found out in the end.
         kernel_socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
+        """Return where to read to."""
+        return self.rules.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what was read."""
+        self.received(bytes(self.rules.buffer[:nbytes]))
+
+    def received(self, data: bytes) -> None:
         """Take what came: a request, more of the body of the one in progress, or what has to wait for its turn."""
         request = self._request
         if request is None:

@@ -114,8 +114,9 @@ class HeadReader:
 
         Raises InvalidRequestError: 400, 431.
         """
-        lines = iter(head.split(b"\r\n"))
-        first = next(lines)
+        first, *lines = head.split(b"\r\n")
+        if len(lines) > MAX_FIELDS:
+            raise too_large()
         line = self._lines.get(first) or self._read_line(first)
         fields = []
         values: dict[bytes, bytes] = {}
@@ -125,8 +126,6 @@ class HeadReader:
             field, name = known
             fields.append(field)
             values[name] = field[1] if name not in values else _listed(name, values[name], field[1])
-        if len(fields) > MAX_FIELDS:
-            raise too_large()
         request = Request(line, tuple(fields), values.get)
         if b"host" not in values or not _UNUSUAL.isdisjoint(values):
             _judge(request, values)

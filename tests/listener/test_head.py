@@ -118,6 +118,15 @@ def test_fields_are_counted() -> None:
     assert refused(line + b"\r\nA: b" * head.MAX_FIELDS) == (431, "headers_too_large")
 
 
+def test_too_many_fields_are_not_looked_at() -> None:
+    """A head of nothing but line ends costs no more than finding them."""
+    reader = HeadReader()
+    with pytest.raises(InvalidRequestError, match="too large"):
+        reader.read(b"GET / HTTP/1.1" + HOST + b"\r\na:b" * 13_000)
+
+    assert not reader._fields
+
+
 BEGINNINGS = {
     "nothing": (b"", None),
     "half a method": (b"GE", None),

@@ -8,9 +8,11 @@ import pytest
 
 from gateway.clock import SystemClock
 from gateway.deadlines import Deadlines
+from gateway.downstream import Downstream
 from gateway.errors import GatewayError
 from gateway.listener import Listener
-from gateway.listener.connection import Connection
+from gateway.listener.body import HELD_BYTES
+from gateway.listener.connection import MAX_AHEAD_BYTES, READ_BYTES, Connection
 from gateway.listener.head import Request
 from tests.support.gateway import HANG_SECONDS
 
@@ -92,7 +94,7 @@ async def test_who_sends_far_ahead_waits() -> None:
         writer.write(GET * many)
         (connection,) = await _connections(listener)
         await until(lambda: not connection._reading)
-        assert len(connection._ahead) <= 400_000
+        assert len(connection._ahead) <= MAX_AHEAD_BYTES + READ_BYTES
         gate.set()
         async with asyncio.timeout(60):
             for _ in range(many):
@@ -126,8 +128,32 @@ async def test_a_body_that_nobody_reads_is_not_held() -> None:
         gate.set()
         async with asyncio.timeout(HANG_SECONDS):
             await reader.readexactly(len(OK))
-        assert sizes[0] <= 400_000
+        assert sizes[0] <= HELD_BYTES + READ_BYTES
         assert sum(sizes) == size
+
+
+async def test_one_whose_client_has_gone_can_be_cut() -> None:
+    """A reply that ends with its connection is cut by a reset, for which there must be a connection."""
+    cut = asyncio.Event()
+
+    async def late(request: Request, connection: Connection) -> bool:
+        down = Downstream(request, connection, Deadlines(SystemClock()))
+        down.start(200, None, (), None)
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            down.cut()
+            cut.set()
+        return False
+
+    async with listening(late) as (listener, connect):
+        reader, writer = await connect()
+        writer.write(b"GET / HTTP/1.0\r\n\r\n")
+        async with asyncio.timeout(HANG_SECONDS):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.transport.abort()
+            await cut.wait()
+        await until(lambda: not listener.connections)
 
 
 async def test_a_failure_of_serving_cuts_the_connection(caplog: pytest.LogCaptureFixture) -> None:

@@ -185,6 +185,8 @@ async def raw_upstream(
     upstream = RawUpstream(sayings, eager=eager, deaf=deaf)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: _Connection(upstream), "127.0.0.1", 0, ssl=tls)
+    # Its connections have it from the listener: what nobody reads is soon felt, and not after megabytes in the kernel.
+    server.sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65_536)
     upstream.port = server.sockets[0].getsockname()[1]
     upstream.url = f"{'https' if tls else 'http'}://127.0.0.1:{upstream.port}"
     try:
