@@ -6,8 +6,8 @@ It connects by Socket Mode, so it needs no public address. examples/README.md sa
 import os
 import re
 import time
+from collections.abc import Iterator
 
-import httpx
 import openai
 from slack_bolt import App
 from slack_bolt.adapter.socket_mode import SocketModeHandler
@@ -28,7 +28,7 @@ app = App(client=slack)
 llm = openai.OpenAI()
 
 
-def conversation(channel: str, thread: str, bot: str) -> list:
+def conversation(channel: str, thread: str, bot: str) -> list[dict]:
     """Return a thread as the messages of a chat."""
     replies = slack.conversations_replies(channel=channel, ts=thread, limit=100)
     messages = [{"role": "system", "content": INSTRUCTIONS}]
@@ -39,7 +39,7 @@ def conversation(channel: str, thread: str, bot: str) -> list:
     return messages
 
 
-def answer(messages: list, user: str):
+def answer(messages: list[dict], user: str) -> Iterator[str]:
     """Yield the answer again and again, each time longer."""
     text = ""
     stream = llm.chat.completions.create(
@@ -64,7 +64,7 @@ def reply(event: dict, context: dict) -> None:
             if text and time.monotonic() - edited > SECONDS_BETWEEN_EDITS:
                 slack.chat_update(channel=channel, ts=post["ts"], text=text)
                 shown, edited = text, time.monotonic()
-    except (openai.OpenAIError, httpx.HTTPError) as error:
+    except openai.OpenAIError as error:
         text += f"\n:warning: {getattr(error, 'message', error)}"
     if text != shown:
         slack.chat_update(channel=channel, ts=post["ts"], text=text.strip() or "_nothing to say_")

@@ -16,7 +16,7 @@ ANSWER_TOKENS = 500
 client = openai.OpenAI()
 
 
-def ask(summary: str, turns: list) -> ChatCompletion | None:
+def ask(summary: str, turns: list[dict]) -> ChatCompletion | None:
     """Return the reply to the last turn; None where they do not fit into the window."""
     system = "You are a helpful assistant."
     if summary:
@@ -33,7 +33,7 @@ def ask(summary: str, turns: list) -> ChatCompletion | None:
         raise
 
 
-def summed_up(summary: str, turns: list) -> str:
+def summed_up(summary: str, turns: list[dict]) -> str:
     """Return what is remembered of turns; nothing where even they do not fit."""
     request = {"role": "user", "content": "Sum up our conversation so far in five sentences."}
     reply = ask(summary, [*turns, request])

@@ -55,21 +55,24 @@ def command(example: str, python: Path = PYTHON) -> list[str]:
 
 @pytest.fixture
 async def serve(tmp_path: Path, demo: DemoUpstream) -> AsyncIterator[Serve]:
-    """Start gateways that know one key: by more of a configuration, before the demo or another upstream.
+    """Start gateways, by more of a configuration, before the demo or another upstream.
 
     `script` is what the demo shall do with every call, as docs/demo.md says.
     """
     async with AsyncExitStack() as stack:
 
         async def _serve(
-            more: str = "", *, upstream: str | None = None, script: Mapping[str, object] = {}
+            more: str = "",
+            *,
+            upstream: str | None = None,
+            script: Mapping[str, object] = {},
+            keys: bool = True,
         ) -> RunningGateway:
             told = json.dumps(script).replace("'", "''")
             headers = f", headers: {{x-demo: '{told}'}}" if script else ""
-            config = (
-                f'upstreams: [{{name: openai, base_url: "{upstream or demo.url}/v1"{headers}}}]\n'
-                f"auth: {{keys: [{{user: app, key: {KEY}}}]}}\n{more}"
-            )
+            config = f'upstreams: [{{name: openai, base_url: "{upstream or demo.url}/v1"{headers}}}]\n{more}'
+            if keys:
+                config += f"\nauth: {{keys: [{{user: app, key: {KEY}}}]}}\n"
             environ = {"GATEWAY_LISTEN": "127.0.0.1:0", "GATEWAY_ADMIN_LISTEN": "127.0.0.1:0"}
             return await stack.enter_async_context(running(config, tmp_path, environ=environ))
 
