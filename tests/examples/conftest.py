@@ -67,12 +67,13 @@ async def serve(tmp_path: Path, demo: DemoUpstream) -> AsyncIterator[Serve]:
             upstream: str | None = None,
             script: Mapping[str, object] = {},
             keys: bool = True,
+            auth: str = "",
         ) -> RunningGateway:
             told = json.dumps(script).replace("'", "''")
             headers = f", headers: {{x-demo: '{told}'}}" if script else ""
             config = f'upstreams: [{{name: openai, base_url: "{upstream or demo.url}/v1"{headers}}}]\n{more}'
             if keys:
-                config += f"\nauth: {{keys: [{{user: app, key: {KEY}}}]}}\n"
+                config += f"\nauth: {{keys: [{{user: app, key: {KEY}}}]{auth}}}\n"
             environ = {"GATEWAY_LISTEN": "127.0.0.1:0", "GATEWAY_ADMIN_LISTEN": "127.0.0.1:0"}
             return await stack.enter_async_context(running(config, tmp_path, environ=environ))
 
