@@ -1,11 +1,12 @@
 """The browser page in a real Chromium, served from an origin of its own."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
 from gateway.demo_upstream import DemoUpstream
-from tests.examples.conftest import EXAMPLES, Serve, Start, command, needs_examples
+from tests.examples.conftest import EXAMPLES, HANG_SECONDS, Serve, Start, command, needs_examples
 from tests.support.chromium import Page, browsing, needs_chromium
 from tests.support.gateway import RunningGateway
 
@@ -24,7 +25,9 @@ async def origin(start: Start) -> str:
     words = [word.replace("8000", "0") for word in command("browser/index.html")]
     server = await start(words, PYTHONUNBUFFERED="1")
     assert server.stdout is not None
-    port = (await server.stdout.readline()).split(b" port ")[1].split()[0].decode()
+    async with asyncio.timeout(HANG_SECONDS):
+        said = await server.stdout.readline()
+    port = said.split(b" port ")[1].split()[0].decode()
     return f"http://127.0.0.1:{port}"
 
 

@@ -1,5 +1,6 @@
 """The shortest examples: first calls and streams, in Python old and new, and in Node."""
 
+import asyncio
 import json
 import shutil
 from pathlib import Path
@@ -7,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from gateway.demo_upstream import DemoUpstream
-from tests.examples.conftest import EXAMPLES, PYTHON, Serve, Start, command, ended, needs_examples
+from tests.examples.conftest import (
+    EXAMPLES,
+    HANG_SECONDS,
+    PYTHON,
+    Serve,
+    Start,
+    command,
+    ended,
+    needs_examples,
+)
 from tests.test_architecture import ROOT
 
 LEGACY = ROOT / ".venvs" / "openai-0.28" / "bin" / "python"
@@ -82,5 +92,6 @@ async def test_stream_is_shown_as_it_comes(serve: Serve, start: Start, example: 
     program = await start(command(example), gateway)
     assert program.stdout is not None
 
-    assert await program.stdout.readexactly(5) == b"Tell "
+    async with asyncio.timeout(HANG_SECONDS):
+        assert await program.stdout.readexactly(5) == b"Tell "
     assert program.returncode is None

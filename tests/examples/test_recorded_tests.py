@@ -1,5 +1,6 @@
 """An app's tests on recorded replies: they need nobody, notice a changed request, and can be recorded anew."""
 
+import asyncio
 import shutil
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import pytest
 
 from tests.examples.conftest import (
     EXAMPLES,
+    HANG_SECONDS,
     Start,
     command,
     ended,
@@ -49,7 +51,8 @@ async def test_a_changed_request_is_noticed(start: Start, tmp_path: Path, suite:
     words = [*command("recorded_tests/conftest.py")[:-1], str(suite)]
 
     program = await start(words, PATH=path, **QUIET)
-    out, _ = await program.communicate()
+    async with asyncio.timeout(HANG_SECONDS):
+        out, _ = await program.communicate()
 
     assert program.returncode == 1
     assert b"No recording in " in out
