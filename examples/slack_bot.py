@@ -3,6 +3,7 @@
 It connects by Socket Mode, so it needs no public address. examples/README.md says how to set up the app in Slack.
 """
 
+import html
 import os
 import re
 import time
@@ -30,12 +31,12 @@ llm = openai.OpenAI()
 
 def conversation(channel: str, thread: str, bot: str) -> list[dict]:
     """Return a thread as the messages of a chat."""
-    replies = slack.conversations_replies(channel=channel, ts=thread, limit=100)
+    replies = slack.conversations_replies(channel=channel, ts=thread, limit=1000)
     messages = [{"role": "system", "content": INSTRUCTIONS}]
     for message in replies["messages"]:
         role = "assistant" if message.get("user") == bot else "user"
         text = re.sub(rf"<@{bot}>\s*", "", message["text"])
-        messages.append({"role": role, "content": text})
+        messages.append({"role": role, "content": html.unescape(text)})
     return messages
 
 
@@ -43,7 +44,13 @@ def answer(messages: list[dict], user: str) -> Iterator[str]:
     """Yield the answer again and again, each time longer."""
     text = ""
     stream = llm.chat.completions.create(
-        model="gpt-4o-mini", messages=messages, max_tokens=MAX_TOKENS, user=user, stream=True
+        model="gpt-4o-mini",
+        messages=messages,
+        max_tokens=MAX_TOKENS,
+        user=user,
+        stream=True,
+        # Of a thread that became too long, the gateway leaves out the oldest turns.
+        extra_headers={"x-gateway-context": "trim"},
     )
     for chunk in stream:
         for choice in chunk.choices:
@@ -58,16 +65,21 @@ def reply(event: dict, context: dict) -> None:
     channel, thread = event["channel"], event.get("thread_ts", event["ts"])
     messages = conversation(channel, thread, context["bot_user_id"])
     post = slack.chat_postMessage(channel=channel, thread_ts=thread, text="_thinking …_")
+
+    def show(text: str) -> None:
+        # Escaped, so that no model can call the whole channel by <!channel>.
+        slack.chat_update(channel=channel, ts=post["ts"], text=html.escape(text, quote=False))
+
     text, shown, edited = "", "", 0.0
     try:
         for text in answer(messages, event["user"]):
             if text and time.monotonic() - edited > SECONDS_BETWEEN_EDITS:
-                slack.chat_update(channel=channel, ts=post["ts"], text=text)
+                show(text)
                 shown, edited = text, time.monotonic()
     except openai.OpenAIError as error:
         text += f"\n:warning: {getattr(error, 'message', error)}"
     if text != shown:
-        slack.chat_update(channel=channel, ts=post["ts"], text=text.strip() or "_nothing to say_")
+        show(text.strip() or "_nothing to say_")
 
 
 if __name__ == "__main__":

@@ -81,6 +81,34 @@ async def test_the_thread_is_the_conversation(
     assert told["user"] == "U0ANN"
 
 
+async def test_nobody_is_called_by_an_answer(
+    slack: Slack, run_bot: Run, serve: Serve, demo: DemoUpstream
+) -> None:
+    """Slack's signs are escaped in what it is told, and read in what it tells."""
+    async with asyncio.timeout(HANG_SECONDS):
+        await run_bot(await serve())
+        await slack.tell("message", "U0ANN", "&lt;!channel&gt; 1 &lt; 2", channel_type="im")
+        await slack.until_said("&lt;!channel&gt; 1 &lt; 2")
+
+    assert json.loads(demo.last.body)["messages"][-1]["content"] == "<!channel> 1 < 2"
+
+
+async def test_a_long_thread_is_trimmed(
+    slack: Slack, run_bot: Run, serve: Serve, demo: DemoUpstream
+) -> None:
+    """Where a thread no longer fits, its newest turns are what is asked."""
+    window = "context_window: 900, tokenizer: o200k_base"
+    long = "word " * 1000
+    async with asyncio.timeout(HANG_SECONDS):
+        await run_bot(await serve(f"models: {{gpt-4o-mini: {{{window}}}}}"))
+        slack.thread = [{"type": "message", "user": "U0ANN", "text": long, "ts": "1600000000.0"}]
+        await slack.tell("message", "U0ANN", "And now?", channel_type="im")
+        await slack.until_said("And now?")
+
+    told = json.loads(demo.last.body)["messages"]
+    assert [message["content"] for message in told[1:]] == ["And now?"]
+
+
 async def test_an_edited_message_is_not_answered(
     slack: Slack, run_bot: Run, serve: Serve, demo: DemoUpstream
 ) -> None:
