@@ -8,8 +8,15 @@ The envelope is OpenAI's: https://platform.openai.com/docs/guides/error-codes
 """
 
 import json
+import traceback
 
 _SHOWN_CHARACTERS = 64
+
+
+def whereabouts(error: BaseException) -> str:
+    """Return where an error came up, without the values: a message may quote a prompt or a key."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames))
 
 
 def shown(text: str) -> str:
@@ -48,6 +55,13 @@ class GatewayError(Exception):
             self.status = status
         if error_type is not None:
             self.error_type = error_type
+
+    def again(self) -> "GatewayError":
+        """Return the same failure for another caller: raising an exception writes its trace on it."""
+        twin: GatewayError = type(self).__new__(type(self), self.message)
+        vars(twin).update(vars(self))
+        twin.headers = dict(self.headers)
+        return twin
 
     @property
     def label(self) -> str:
