@@ -54,6 +54,7 @@ lock: .venv/.dev ## pin every dependency anew with its hashes (ARGS=--upgrade fo
 	$(COMPILE) --group build -c requirements/dev.txt -o requirements/build.txt
 	$(COMPILE) --group sbom -o requirements/sbom.txt
 	$(COMPILE) tests/sdk/requirements-legacy.in -o tests/sdk/requirements-legacy.txt
+	$(COMPILE) examples/requirements.in -c requirements/dev.txt -o examples/requirements.txt
 
 # One lock for every Python from 3.11 on and every platform.
 COMPILE = UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal \
@@ -67,14 +68,15 @@ sbom: .venvs/sbom/.ready .venvs/image/.ready ## write dist/gateway.cdx.json: wha
 		--mc-type application --output-format JSON --output-reproducible --output-file dist/gateway.cdx.json
 
 clean: ## remove what the other targets made
-	rm -rf .venv .venvs tests/sdk/node/node_modules build dist benchmarks/results \
+	rm -rf .venv .venvs tests/sdk/node/node_modules examples/node/node_modules build dist benchmarks/results \
 		.mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The clients of tests that need an environment of their own: openai <1.0, and openai-node where there is Node.
+# The clients of tests that need an environment of their own: openai <1.0, the examples, and what runs on Node where
+# there is Node.
 .PHONY: clients
 clients: .venv/.dev
-	@for setup in tests/sdk/setup_*.sh; do [ ! -e "$$setup" ] || PYTHON=$(BIN)/python bash "$$setup"; done
+	@for setup in tests/*/setup_*.sh; do [ ! -e "$$setup" ] || PYTHON=$(BIN)/python bash "$$setup"; done
 
 # What running needs, and what working on it needs: the second is a superset of the first.
 .venv/.run: requirements/runtime.txt requirements/build.txt pyproject.toml | .venv/bin/pip

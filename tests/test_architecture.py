@@ -171,7 +171,7 @@ MODULES = {
 }
 SOURCES = sorted(
     path
-    for folder in ("gateway", "tests", "benchmarks", "dashboards")
+    for folder in ("gateway", "tests", "benchmarks", "dashboards", "examples")
     for path in (ROOT / folder).rglob("*.py")
 )
 TESTS = [path for path in SOURCES if path.name.startswith("test_")]

@@ -14,7 +14,7 @@ from tests.test_architecture import PACKAGE, ROOT
 
 DOCUMENTS = sorted(
     path
-    for folder in (".", "docs", "docs/decisions", "benchmarks", "dashboards")
+    for folder in (".", "docs", "docs/decisions", "benchmarks", "dashboards", "examples")
     for path in (ROOT / folder).glob("*.md")
 )
 README = (ROOT / "README.md").read_text(encoding="utf-8")
