@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-START_SECONDS = 30.0
+START_SECONDS = 90.0
 STOP_SECONDS = 10.0
 
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
@@ -29,14 +29,28 @@ class Program:
     def cpu_seconds(self) -> float:
         """Return the user and system time that its processes have taken so far, by the kernel's accounting."""
         ticks = 0
-        for stat in Path("/proc").glob("[0-9]*/stat"):
+        for process in self._processes():
+            with contextlib.suppress(OSError):
+                fields = _stat(process)
+                ticks += int(fields[11]) + int(fields[12])
+        return ticks / _TICKS_PER_SECOND
+
+    def _processes(self) -> Iterator[Path]:
+        for process in Path("/proc").glob("[0-9]*"):
             # A process may have ended meanwhile.
             with contextlib.suppress(OSError):
-                # The name, in parentheses, may hold anything: the numbers follow the last one.
-                fields = stat.read_text().rpartition(")")[2].split()
-                if int(fields[3]) == self._popen.pid:
-                    ticks += int(fields[11]) + int(fields[12])
-        return ticks / _TICKS_PER_SECOND
+                if int(_stat(process)[3]) == self._popen.pid:
+                    yield process
+
+    def memory_bytes(self) -> int:
+        """Return the memory of its processes, what they share counted once (the kernel's PSS)."""
+        total_kib = 0
+        for process in self._processes():
+            with contextlib.suppress(OSError):
+                rollup = (process / "smaps_rollup").read_text()
+                line = next(line for line in rollup.splitlines() if line.startswith("Pss:"))
+                total_kib += int(line.split()[1])
+        return total_kib * 1024
 
     def wait_for(self, port: int) -> None:
         """Return when it listens on `port`.
@@ -61,6 +75,11 @@ class Program:
         self._popen.wait()
 
 
+def _stat(process: Path) -> list[str]:
+    # The name, in parentheses, may hold anything: the numbers follow the last one.
+    return (process / "stat").read_text().rpartition(")")[2].split()
+
+
 @contextlib.contextmanager
 def program(
     argv: Sequence[str], *, core: int, log: Path, environ: Mapping[str, str] | None = None
@@ -80,6 +99,13 @@ def program(
         yield running
     finally:
         running.stop()
+
+
+def compiled(source: Path, folder: Path) -> Path:
+    """Compile a C program into `folder`; return where it is."""
+    binary = folder / source.stem
+    subprocess.run(["cc", "-O2", "-o", str(binary), str(source)], check=True)
+    return binary
 
 
 def free_port() -> int:

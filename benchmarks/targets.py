@@ -2,14 +2,14 @@
 
 import contextlib
 import os
-import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.cases import KEY, REPLY_ON_THE_WIRE, STREAM_ON_THE_WIRE
-from benchmarks.processes import Program, free_port, program
+from benchmarks.cases import KEY, MODELS_ON_THE_WIRE, REPLY_ON_THE_WIRE, STREAM_ON_THE_WIRE
+from benchmarks.processes import Program, compiled, free_port, program
 
 SOURCE = Path(__file__).with_name("upstream.c")
 
@@ -23,15 +23,32 @@ class Target:
 
     name: str
     prepare: Prepare
+    # What a client has to send beside OpenAI's header fields; {upstream} stands for its port.
+    fields: tuple[str, ...] = ()
+    # A case that it is measured in; empty: all of them.
+    only: str = ""
+    # What it does not do, or what it does beside passing on.
+    note: str = ""
+    peer: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
     """A target, or the upstream, that listens."""
 
-    name: str
+    target: Target
     port: int
     program: Program
+    # What a client has to send beside OpenAI's header fields.
+    fields: tuple[str, ...]
+    # When it was started, by the monotonic clock.
+    began: float
+
+    @property
+    def name(self) -> str:
+        """What the report calls it."""
+        return self.target.name
+
 
 
 def _nginx(folder: Path, server: str) -> list[str]:
@@ -78,7 +95,7 @@ def _pass_through(_: Path, port: int, upstream: int) -> list[str]:
     return [sys.executable, "-m", "benchmarks.passthrough", str(port), url]
 
 
-def _gateway(folder: Path, port: int, upstream: int) -> list[str]:
+def _gateway(folder: Path, port: int, upstream: int, store: str = "") -> list[str]:
     config = folder / "config.yaml"
     config.write_text(
         f"""
@@ -91,7 +108,13 @@ def _gateway(folder: Path, port: int, upstream: int) -> list[str]:
         auth:
           keys:
             - {{user: benchmark, key: {KEY}}}
+        models:
+          gpt-4o-mini: {{targets: [{{upstream: upstream}}], context_window: 10000000}}
+        limits:
+          - {{per: user, requests: 1000000/s, tokens: 1000000000/s}}
+          - {{per: model, requests: 1000000/s, tokens: 1000000000/s}}
         cache: {{}}
+        {store}
         """
     )
     return [sys.executable, "-m", "gateway", "serve", "-c", str(config)]
@@ -106,11 +129,12 @@ TARGETS = (
 
 
 def _upstream(folder: Path, port: int, _: int) -> list[str]:
-    (folder / "reply").write_bytes(REPLY_ON_THE_WIRE)
-    (folder / "stream").write_bytes(STREAM_ON_THE_WIRE)
-    binary = folder / "binary"
-    subprocess.run(["cc", "-O2", "-o", str(binary), str(SOURCE)], check=True)
-    return [str(binary), str(port), str(folder / "reply"), str(folder / "stream")]
+    files = []
+    for said in (REPLY_ON_THE_WIRE, STREAM_ON_THE_WIRE, MODELS_ON_THE_WIRE):
+        file = folder / f"reply-{len(files)}"
+        file.write_bytes(said)
+        files.append(str(file))
+    return [str(compiled(SOURCE, folder)), str(port), *files]
 
 
 UPSTREAM = Target(name="upstream alone", prepare=_upstream)
@@ -122,6 +146,8 @@ def started(target: Target, *, core: int, folder: Path, upstream: int = 0) -> It
     folder.mkdir(parents=True)
     port = free_port()
     argv = target.prepare(folder, port, upstream)
+    began = time.monotonic()
     with program(argv, core=core, log=folder / "log") as running:
         running.wait_for(port)
-        yield Running(name=target.name, port=port, program=running)
+        fields = tuple(field.format(upstream=upstream) for field in target.fields)
+        yield Running(target=target, port=port, program=running, fields=fields, began=began)
