@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 # Becomes a number that counts up, so that no two requests are alike.
 SERIAL = "########"
@@ -22,6 +22,14 @@ class Case:
     rate: int | None = None
     # Equal calls: only a header field that does not count differs.
     equal: bool = False
+
+    def slower(self, times: int) -> "Case":
+        """Return the case with fewer chunks a second in each stream."""
+        if self.rate is None or times == 1:
+            return self
+        rate = max(1, self.rate // times)
+        said = b'"max_tokens": %d'
+        return replace(self, rate=rate, body=self.body.replace(said % self.rate, said % rate))
 
     @property
     def unit(self) -> str:
@@ -57,15 +65,27 @@ def _equal(body: bytes) -> bytes:
 _SMALL = _turn("system", 324)
 _TURNS = [_turn(role, 215) for _ in range(20) for role in ("user", "assistant")][1:]
 
+SMALL = Case(name="0.5 KB", body=chat(_SMALL), concurrency=32)
+BIG = Case(name="200 KB", body=chat(_turn("user", 200_000)), concurrency=16)
+
 CASES = (
-    Case(name="0.5 KB", body=chat(_SMALL), concurrency=32),
+    SMALL,
     Case(name="10 KB, 20 turns", body=chat(*_TURNS), concurrency=32),
-    Case(name="200 KB", body=chat(_turn("user", 200_000)), concurrency=16),
+    BIG,
     Case(name="2 MB", body=chat(_turn("user", 2_000_000)), concurrency=4),
     Case(name="0.5 KB, asked again", body=_equal(chat(_SMALL)), concurrency=32, equal=True),
     Case(name="20 streams", body=chat(_SMALL, rate=250), concurrency=20, rate=250),
     Case(name="1,000 streams", body=chat(_SMALL, rate=10), concurrency=1_000, rate=10),
 )
+
+
+
+def streams(count: int, rate: int) -> Case:
+    """Return a case of so many streams at so many chunks a second."""
+    return Case(
+        name=f"{count:,} streams", body=chat(_SMALL, rate=rate), concurrency=count, rate=rate
+    )
+
 
 _REPLY_BYTES = 562
 

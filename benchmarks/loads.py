@@ -13,25 +13,20 @@ from benchmarks.processes import compiled
 from benchmarks.targets import Running
 
 HERE = Path(__file__).parent
-OPENING_SECONDS = 60.0
+OPENING_SECONDS = 30.0
+# How long a target is loaded that has no answer in the usual time.
+SLOW_SECONDS = 10.0
 
 
 class LoadFailedError(Exception):
     """The target answered with errors, or not: what it cost says nothing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """What one measurement found."""
-
-    case: str
-    target: str
-    # In microseconds of processor time; a unit is a request, or a chunk of a stream.
-    cpu_us_per_unit: float
-    units_per_second: float
+class NoAnswerError(LoadFailedError):
+    """Nothing was answered in the time."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Reading:
     """What came in all streams since the reading before."""
 
@@ -47,23 +42,39 @@ class Streams:
 
     def __init__(self, load: "subprocess.Popen[str]") -> None:
         self._load = load
+        self._told(OPENING_SECONDS)
 
     def read(self) -> Reading:
         """Return what came since it was last asked.
 
         Raises LoadFailedError.
         """
-        if self._load.stdin is None or self._load.stdout is None:
+        self._say("")
+        return Reading(*map(int, self._told(OPENING_SECONDS).split()))
+
+    def grow(self, count: int, seconds: float) -> None:
+        """Open more, until there are `count`.
+
+        Raises LoadFailedError, also where that takes longer than `seconds`.
+        """
+        self._say(str(count))
+        self._told(seconds)
+
+    def _say(self, line: str) -> None:
+        if self._load.stdin is None:
             raise ValueError("the load has no pipes")
         with contextlib.suppress(BrokenPipeError):
-            self._load.stdin.write("\n")
+            self._load.stdin.write(f"{line}\n")
             self._load.stdin.flush()
-        told = self._load.stdout.readline()
-        if not told or told.startswith("failed"):
-            raise LoadFailedError(told.strip() or "the streams' load ended")
-        return Reading(
-            **dict(zip(Reading.__dataclass_fields__, map(int, told.split()), strict=True))
-        )
+
+    def _told(self, seconds: float) -> str:
+        if self._load.stdout is None:
+            raise ValueError("the load has no pipes")
+        came, _, _ = select.select([self._load.stdout], [], [], seconds)
+        told = self._load.stdout.readline().strip() if came else f"no answer in {seconds:g} s"
+        if not told or not (told == "ready" or told[0].isdigit()):
+            raise LoadFailedError(told or "the streams' load ended")
+        return told
 
 
 class Load:
@@ -74,23 +85,22 @@ class Load:
         self._folder = folder
         self._streams = compiled(HERE / "stream_load.c", folder)
 
-    def measure(self, case: Case, target: Running, *, seconds: float, warm_up: bool) -> Sample:
-        """Load the target for some seconds, after a second to warm up where asked.
+    def measure(
+        self, case: Case, target: Running, *, seconds: float, warm_up: bool
+    ) -> dict[str, float]:
+        """Load the target for some seconds, after a second to warm up where asked; return the figures.
 
         Raises LoadFailedError.
         """
-        if case.rate is None:
-            if warm_up:
+        if case.rate is not None:
+            return self._chunks(case, target, seconds=seconds)
+        if warm_up:
+            with contextlib.suppress(NoAnswerError):
                 self._wrk(case, target, seconds=1)
-            units, cpu, took = self._wrk(case, target, seconds=seconds)
-        else:
-            units, cpu, took = self._chunks(case, target, seconds=seconds)
-        return Sample(
-            case=case.name,
-            target=target.name,
-            cpu_us_per_unit=cpu / units * 1e6,
-            units_per_second=units / took,
-        )
+        try:
+            return self._wrk(case, target, seconds=seconds)
+        except NoAnswerError:
+            return self._wrk(case, target, seconds=SLOW_SECONDS)
 
     @contextlib.contextmanager
     def streams(self, case: Case, target: Running) -> Iterator[Streams]:
@@ -106,32 +116,28 @@ class Load:
             text=True,
         ) as load:
             try:
-                self._wait(load)
                 yield Streams(load)
             finally:
                 load.kill()
 
-    def _wait(self, load: "subprocess.Popen[str]") -> None:
-        if load.stdout is None:
-            raise ValueError("the load has no pipes")
-        ready, _, _ = select.select([load.stdout], [], [], OPENING_SECONDS)
-        told = load.stdout.readline().strip() if ready else f"not in {OPENING_SECONDS:g} s"
-        if told != "ready":
-            raise LoadFailedError(f"the streams did not start: {told}")
-
-    def _chunks(self, case: Case, target: Running, *, seconds: float) -> tuple[int, float, float]:
+    def _chunks(self, case: Case, target: Running, *, seconds: float) -> dict[str, float]:
         with self.streams(case, target) as streams:
             time.sleep(0.5)
             streams.read()
             cpu, at = target.program.cpu_seconds(), time.monotonic()
             time.sleep(seconds)
-            events = streams.read().events
+            reading = streams.read()
             cpu, took = target.program.cpu_seconds() - cpu, time.monotonic() - at
-        if not events:
+        if not reading.events:
             raise LoadFailedError("no event came")
-        return events, cpu, took
+        return {
+            "cpu": cpu / reading.events * 1e6,
+            "per second": reading.events / took,
+            "event p50": reading.delay_p50_us,
+            "event p99": reading.delay_p99_us,
+        }
 
-    def _wrk(self, case: Case, target: Running, *, seconds: float) -> tuple[int, float, float]:
+    def _wrk(self, case: Case, target: Running, *, seconds: float) -> dict[str, float]:
         before = target.program.cpu_seconds()
         argv = [*self._pinned(), "wrk", "--threads", "1", "--timeout", "30s"]
         argv += ["--connections", str(case.concurrency), "--duration", f"{max(1, round(seconds))}s"]
@@ -141,14 +147,17 @@ class Load:
         )
         cpu = target.program.cpu_seconds() - before
         requests, microseconds, failed = map(int, load.stdout.split("\n")[-2].split())
-        if failed or not requests:
+        if failed:
             raise LoadFailedError(f"{failed} of {requests} calls failed")
-        return requests, cpu, microseconds / 1e6
+        if not requests:
+            raise NoAnswerError(f"no answer in {seconds:g} s")
+        return {"cpu": cpu / requests * 1e6, "per second": requests / microseconds * 1e6}
 
     def _pinned(self) -> list[str]:
         return ["taskset", "-c", str(self._core)]
 
     def _file(self, case: Case, target: Running) -> Path:
         file = self._folder / "request"
-        file.write_bytes(request(case, target.port, target.fields))
+        paced = case.slower(target.target.slower)
+        file.write_bytes(request(paced, target.port, target.fields))
         return file

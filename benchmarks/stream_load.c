@@ -2,9 +2,10 @@
  *
  *   stream_load PORT STREAMS REQUEST_FILE
  *
- * Opens the streams, some at a time, and says "ready" once each has had an event. For each line on standard input it
- * then says what came since it was last asked: the number of events, and their delay in microseconds: the median, the
- * 99th percentile and the longest. It ends with standard input, or, saying why, with a stream that fails.
+ * Opens the streams, some at a time, and says "ready" once each has had an event. For each empty line on standard
+ * input it then says what came since it was last asked: the number of events, and their delay in microseconds: the
+ * median, the 99th percentile and the longest. For a line with a number it opens more until there are as many, and says
+ * "ready" again. It ends with standard input, or, saying why, with a stream that fails.
  *
  * An event is told by its @, behind which stand the 16 digits of the time at which the upstream sent it, in
  * nanoseconds of the monotonic clock, which both programs share.
@@ -21,7 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { AT_A_TIME = 50, DIGITS = 16, CARRIED = DIGITS + 1, STEP_US = 10, STEPS = 1000000 };
+enum { AT_A_TIME = 50, DIGITS = 16, CARRIED = DIGITS + 1, STEP_US = 10, STEPS = 1000000, MOST = 30000 };
 
 struct stream {
     int fd, flows, answered;
@@ -32,7 +33,7 @@ struct stream {
 static char request[1 << 16];
 static size_t request_size;
 static struct stream *streams;
-static int epoll, wanted, opened, flowing;
+static int epoll, wanted, opened, flowing, ready;
 static long events, longest_us;
 static unsigned delays[STEPS];
 
@@ -114,8 +115,13 @@ static long percentile(double share)
 
 static void tell(void)
 {
-    char line[64];
-    if (read(0, line, sizeof line) <= 0) exit(0);
+    char line[64] = "";
+    if (read(0, line, sizeof line - 1) <= 0) exit(0);
+    if (atoi(line) > wanted) {
+        wanted = atoi(line);
+        ready = 0;
+        return;
+    }
     printf("%ld %ld %ld %ld\n", events, percentile(0.5), percentile(0.99), longest_us);
     fflush(stdout);
     events = longest_us = 0;
@@ -129,11 +135,10 @@ int main(int argc, char **argv)
     if (file == NULL) die(argv[3]);
     request_size = fread(request, 1, sizeof request, file);
     wanted = atoi(argv[2]);
-    streams = calloc(wanted, sizeof *streams);
+    streams = calloc(MOST, sizeof *streams);
     epoll = epoll_create1(0);
     struct epoll_event input = {.events = EPOLLIN, .data.ptr = NULL};
     epoll_ctl(epoll, EPOLL_CTL_ADD, 0, &input);
-    int ready = 0;
     for (struct epoll_event ripe[256];;) {
         while (opened < wanted && opened - flowing < AT_A_TIME) open_stream(atoi(argv[1]));
         if (!ready && flowing == wanted) {

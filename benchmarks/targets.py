@@ -1,6 +1,7 @@
 """Who is measured: the table of targets, how each is started, and the upstream behind them."""
 
 import contextlib
+import json
 import os
 import sys
 import time
@@ -8,8 +9,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.cases import KEY, MODELS_ON_THE_WIRE, REPLY_ON_THE_WIRE, STREAM_ON_THE_WIRE
+from benchmarks import sizes
+from benchmarks.cases import KEY, MODELS_ON_THE_WIRE, REPLY_ON_THE_WIRE, SMALL, STREAM_ON_THE_WIRE
 from benchmarks.processes import Program, compiled, free_port, program
+from benchmarks.sizes import Installed
 
 SOURCE = Path(__file__).with_name("upstream.c")
 
@@ -25,11 +28,17 @@ class Target:
     prepare: Prepare
     # What a client has to send beside OpenAI's header fields; {upstream} stands for its port.
     fields: tuple[str, ...] = ()
-    # A case that it is measured in; empty: all of them.
-    only: str = ""
+    # The cases that it is measured in, and no other figure; empty: all.
+    only: tuple[str, ...] = ()
+    # How many times slower its streams are paced: it could not keep up otherwise.
+    slower: int = 1
+    # Whether it answers equal calls by itself.
+    caches: bool = False
     # What it does not do, or what it does beside passing on.
     note: str = ""
     peer: bool = False
+    # What it takes on disk.
+    installed: Callable[[], Installed] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,36 +104,92 @@ def _pass_through(_: Path, port: int, upstream: int) -> list[str]:
     return [sys.executable, "-m", "benchmarks.passthrough", str(port), url]
 
 
-def _gateway(folder: Path, port: int, upstream: int, store: str = "") -> list[str]:
-    config = folder / "config.yaml"
-    config.write_text(
-        f"""
-        server: {{listen: "127.0.0.1:{port}"}}
-        admin: {{listen: "127.0.0.1:{free_port()}"}}
-        upstreams:
-          - name: upstream
-            base_url: http://127.0.0.1:{upstream}/v1
-            api_key: sk-upstream-0123456789abcdef
-        auth:
-          keys:
-            - {{user: benchmark, key: {KEY}}}
-        models:
-          gpt-4o-mini: {{targets: [{{upstream: upstream}}], context_window: 10000000}}
-        limits:
-          - {{per: user, requests: 1000000/s, tokens: 1000000000/s}}
-          - {{per: model, requests: 1000000/s, tokens: 1000000000/s}}
-        cache: {{}}
-        {store}
-        """
+def gateway_config(
+    port: int, upstream: int, *, admin: int, users: int = 0, models: int = 0, store: str = ""
+) -> str:
+    """Return a configuration with every feature on; more users and models have the names' numbers behind them."""
+    keys = [("benchmark", KEY), *((f"user-{n:03}", f"{KEY}{n:03}") for n in range(users))]
+    names = ["gpt-4o-mini", *(f"gpt-4o-mini-{n:03}" for n in range(models))]
+    return json.dumps(
+        {
+            "server": {"listen": f"127.0.0.1:{port}"},
+            "admin": {"listen": f"127.0.0.1:{admin}"},
+            **({"store": {"url": store}} if store else {}),
+            "upstreams": [
+                {
+                    "name": "upstream",
+                    "base_url": f"http://127.0.0.1:{upstream}/v1",
+                    "api_key": "sk-upstream-0123456789abcdef",
+                    "checks": "strict",
+                }
+            ],
+            "auth": {"keys": [{"user": user, "key": key} for user, key in keys]},
+            # The largest bodies have more tokens than the model's own window.
+            "models": {
+                name: {
+                    "targets": [{"upstream": "upstream"}],
+                    "context_window": 10_000_000,
+                    "price": {"input": 0.15, "output": 0.6},
+                }
+                for name in names
+            },
+            # Two that apply, and that no load reaches.
+            "limits": [
+                {"per": per, "requests": "1000000/s", "tokens": "1000000000/s"}
+                for per in ("user", "model")
+            ],
+            "cache": {},
+        }
     )
-    return [sys.executable, "-m", "gateway", "serve", "-c", str(config)]
 
+
+def serve(folder: Path, config: str) -> list[str]:
+    """Return the command that serves a configuration, which is JSON and so YAML."""
+    file = folder / "config.yaml"
+    file.write_text(config)
+    return [sys.executable, "-m", "gateway", "serve", "-c", str(file)]
+
+
+def _gateway(folder: Path, port: int, upstream: int) -> list[str]:
+    return serve(folder, gateway_config(port, upstream, admin=free_port()))
+
+
+def gateway_on_redis(redis_port: int) -> Target:
+    """Return the gateway with its limits kept in a Redis."""
+
+    def prepare(folder: Path, port: int, upstream: int) -> list[str]:
+        store = f"redis://127.0.0.1:{redis_port}"
+        return serve(folder, gateway_config(port, upstream, admin=free_port(), store=store))
+
+    return Target(name="gateway, limits in Redis", prepare=prepare, only=(SMALL.name,))
+
+
+def _redis(_: Path, port: int, __: int) -> list[str]:
+    return ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", ""]
+
+
+REDIS = Target(name="Redis", prepare=_redis)
 
 # The yardstick comes first: the others are told as multiples of it.
 TARGETS = (
-    Target(name="nginx", prepare=_nginx_proxy),
-    Target(name="aiohttp pass-through", prepare=_pass_through),
-    Target(name="gateway", prepare=_gateway),
+    Target(
+        name="nginx",
+        prepare=_nginx_proxy,
+        note="passes on; looks into no body, has no keys, limits, metrics or log",
+    ),
+    Target(
+        name="aiohttp pass-through",
+        prepare=_pass_through,
+        note="passes on; aiohttp's server and client with nothing between them",
+    ),
+    Target(
+        name="gateway",
+        prepare=_gateway,
+        caches=True,
+        installed=sizes.gateway,
+        note="keys, strict checks, tokens counted before the call, two limit rules on requests and "
+        "tokens, cache, prices, metrics, one log line a call; the reply's bytes as they came",
+    ),
 )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from benchmarks.cases import KEY
 from benchmarks.peers.peer import Peer, run
+from benchmarks.sizes import binary
 from benchmarks.targets import Target
 
 GOMODEL_SOURCE = "https://github.com/ENTERPILOT/GoModel"
@@ -38,6 +39,7 @@ def _gomodel(home: Path) -> Target:
         name="GoModel",
         prepare=prepare,
         peer=True,
+        installed=lambda: binary(home / "bin/gomodel"),
         note="one master key, usage and an audit log in SQLite, metrics; no counting before the call, "
         "no limits, no cache without Redis",
     )

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from benchmarks.cases import KEY
 from benchmarks.peers.peer import Peer, from_pypi
+from benchmarks.sizes import environment
 from benchmarks.targets import Target
 
 
@@ -39,6 +40,9 @@ def _target(home: Path) -> Target:
         name="LiteLLM",
         prepare=prepare,
         peer=True,
+        installed=lambda: environment(home),
+        slower=10,
+        caches=True,
         note="one master key (keys of users need a database), a request limit and a token limit on "
         "the model, its cache in memory, metrics; no strict check of bodies; changes the bytes",
     )

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from benchmarks.peers.peer import Peer, run
+from benchmarks.sizes import node_modules
 from benchmarks.targets import Target
 
 # As npm installs it, every stream is a 500, "TypeError: immutable": the package hands `new Response(stream, reply)`, the
@@ -30,6 +31,8 @@ def _target(home: Path) -> Target:
             "x-portkey-custom-host: http://127.0.0.1:{upstream}/v1",
         ),
         peer=True,
+        installed=lambda: node_modules(home),
+        slower=10,
         note="no keys of users, no counting, no limits, no cache and no metrics in what npm installs; "
         "changes the bytes of whole replies",
     )

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from benchmarks.peers.peer import Peer, from_pypi
 from benchmarks.processes import free_port
+from benchmarks.sizes import environment
 from benchmarks.targets import Target
 
 
@@ -18,6 +19,7 @@ def _vllm_router(home: Path) -> Target:
         name="vllm-router",
         prepare=prepare,
         peer=True,
+        installed=lambda: environment(home),
         note="metrics; no keys of users, no counting, no limits of users or tokens, no cache, "
         "no log line a call",
     )
@@ -33,6 +35,7 @@ def _smg(home: Path) -> Target:
         name="smg",
         prepare=prepare,
         peer=True,
+        installed=lambda: environment(home),
         note="metrics; no keys of users, no counting, no limits of users or tokens, no cache, "
         "no log line a call",
     )
