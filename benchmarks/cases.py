@@ -43,7 +43,7 @@ def _turn(role: str, size_bytes: int) -> dict[str, str]:
 
 
 def chat(*turns: dict[str, str], rate: int | None = None) -> bytes:
-    """Return the body of a chat: of a whole reply, or of a stream of `rate` chunks a second, which the upstream obeys."""
+    """Return the body of a chat: for a whole reply, or a stream of `rate` chunks a second."""
     question = {"role": "user", "content": f"Question {SERIAL}: what follows from this?"}
     payload: dict[str, object] = {
         "model": "gpt-4o-mini",
@@ -77,7 +77,6 @@ CASES = (
     Case(name="20 streams", body=chat(_SMALL, rate=250), concurrency=20, rate=250),
     Case(name="1,000 streams", body=chat(_SMALL, rate=10), concurrency=1_000, rate=10),
 )
-
 
 
 def streams(count: int, rate: int) -> Case:
@@ -151,7 +150,7 @@ STREAM_ON_THE_WIRE = (
 
 
 def request(case: Case, port: int, fields: Sequence[str] = ()) -> bytes:
-    """Return the bytes of one request of a case, as an OpenAI SDK would send them, with the fields that a target needs."""
+    """Return the bytes of one request, as an OpenAI SDK would send them, with the fields that a target needs."""
     # Of equal calls only this field differs, which does not count.
     serial = (f"X-Stainless-Serial: {SERIAL}",) if case.equal else ()
     lines = (

@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from benchmarks import stages
@@ -19,6 +20,8 @@ from benchmarks.targets import REDIS, UPSTREAM, Running, Target, gateway_on_redi
 
 # How often a target that starts quickly is started to time it.
 STARTS = 3
+# What a stage does with a target whose turn it is.
+Measure = Callable[[Running, Samples], None]
 STAGES = ("memory", "cpu", "latency", "held", "neighbours", "stalls", "scrape")
 
 
@@ -54,15 +57,17 @@ class Run:
         with self._stack:
             upstream = self._start(UPSTREAM, 0)
             running = [upstream, *self._all_started(upstream.port)]
-            samples, seconds = self.samples, self._plan.seconds
             whole = [target for target in running if not target.target.only]
+            seconds = self._plan.seconds
             for number in range(1, self._plan.rounds + 1):
                 self._cpu(running, number)
-                self._turns("latency", whole, lambda one: stages.latency(one, samples, number, seconds))
-            self._turns("neighbours", whole, lambda one: stages.neighbours(one, samples, seconds))
-            self._turns("memory", whole, lambda one: stages.loaded(one, samples))
-            self._turns("held", whole, lambda one: stages.held(self._load, one, samples))
-            self._turns("stalls", whole[1:], lambda one: stages.stalls(one, samples))
+                self._turns(
+                    "latency", whole, partial(stages.latency, seconds=seconds, number=number)
+                )
+            self._turns("neighbours", whole, partial(stages.neighbours, seconds=seconds))
+            self._turns("memory", whole, stages.loaded)
+            self._turns("held", whole, partial(stages.held, load=self._load))
+            self._turns("stalls", whole[1:], stages.stalls)
             if "scrape" in self._plan.stages:
                 scrape(self._plan.target_core, self._folder, upstream.port, self.samples)
 
@@ -101,7 +106,7 @@ class Run:
         took, self.exact[target.name] = first_answer(running)
         self.samples.add("start to first answer", running, 1, took)
         if "memory" in self._plan.stages:
-            stages.memory(self._load, running, self.samples)
+            stages.memory(running, self.samples, load=self._load)
         return running
 
     def _cpu(self, running: Sequence[Running], number: int) -> None:
@@ -130,15 +135,13 @@ class Run:
         for name, value in figures.items():
             self.samples.add(f"{case.name}, {name}", target, number, value)
 
-    def _turns(
-        self, stage: str, running: Sequence[Running], measure: Callable[[Running], None]
-    ) -> None:
+    def _turns(self, stage: str, running: Sequence[Running], measure: Measure) -> None:
         """Let the targets take their turn at a stage; a peer that fails at it is not asked again."""
         if stage not in self._plan.stages:
             return
         for target in running:
             if not self.samples.has_failed(stage, target):
                 try:
-                    measure(target)
+                    measure(target, self.samples)
                 except LoadFailedError as error:
                     self.samples.fail(stage, target, error)

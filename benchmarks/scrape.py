@@ -1,7 +1,7 @@
 """How long a scrape of many series keeps calls waiting: a gateway of its own, with many users and models."""
 
-import http.client
 import contextlib
+import http.client
 import threading
 from pathlib import Path
 from statistics import median

@@ -50,8 +50,12 @@ def environment(folder: Path) -> Installed:
 def node_modules(folder: Path) -> Installed:
     """Return what npm laid down."""
     manifests = folder.glob("node_modules/**/package.json")
-    packages = [path for path in manifests if path.parents[1].name == "node_modules" or
-                path.parents[2].name == "node_modules" and path.parents[1].name.startswith("@")]
+    packages = [
+        path
+        for path in manifests
+        if path.parents[1].name == "node_modules"
+        or (path.parents[2].name == "node_modules" and path.parents[1].name.startswith("@"))
+    ]
     return Installed(_bytes(folder / "node_modules"), len(packages))
 
 

@@ -25,7 +25,7 @@ BIG_RATE = 10
 PROBE_RATE = 100
 
 
-def memory(load: Load, target: Running, samples: Samples) -> None:
+def memory(target: Running, samples: Samples, *, load: Load) -> None:
     """Measure a fresh target's memory: idle, and what an open stream adds."""
     time.sleep(0.5)
     idle = target.program.memory_bytes()
@@ -47,7 +47,7 @@ def loaded(target: Running, samples: Samples) -> None:
     samples.add("memory after load", target, 1, target.program.memory_bytes() / 2**20)
 
 
-def latency(target: Running, samples: Samples, number: int, seconds: float) -> None:
+def latency(target: Running, samples: Samples, *, seconds: float, number: int) -> None:
     """Time calls one at a time, as fast as they go and at a low rate, and streams' first events."""
     client = Client(target)
     client.ask()
@@ -65,7 +65,7 @@ def latency(target: Running, samples: Samples, number: int, seconds: float) -> N
     samples.add("first event, p50", target, number, percentile(firsts, 0.5) * 1e3)
 
 
-def held(load: Load, target: Running, samples: Samples) -> None:
+def held(target: Running, samples: Samples, *, load: Load) -> None:
     """Find how many streams it holds whose events come in time, opening more and more."""
     count = 0
     case = streams(HELD_STEP, HELD_RATE)
@@ -88,7 +88,7 @@ def held(load: Load, target: Running, samples: Samples) -> None:
     samples.add("streams held", target, 1, count)
 
 
-def neighbours(target: Running, samples: Samples, seconds: float) -> None:
+def neighbours(target: Running, samples: Samples, *, seconds: float) -> None:
     """Time small calls alone, and beside prompts of some 45,000 tokens."""
     client, big = Client(target), Client(target, BIG)
     big.ask()

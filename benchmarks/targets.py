@@ -59,7 +59,6 @@ class Running:
         return self.target.name
 
 
-
 def _nginx(folder: Path, server: str) -> list[str]:
     # Everything it writes stays in the folder; its workers keep the user who started them.
     user = "user root;" if os.geteuid() == 0 else ""
@@ -194,7 +193,7 @@ TARGETS = (
 
 
 def _upstream(folder: Path, port: int, _: int) -> list[str]:
-    files = []
+    files: list[str] = []
     for said in (REPLY_ON_THE_WIRE, STREAM_ON_THE_WIRE, MODELS_ON_THE_WIRE):
         file = folder / f"reply-{len(files)}"
         file.write_bytes(said)

@@ -32,7 +32,11 @@ def _target(home: Path) -> Target:
             general_settings: {{master_key: {KEY}}}
             """
         )
-        environ = ["LITELLM_MODE=PRODUCTION", "LITELLM_LOG=ERROR", "LITELLM_LOCAL_MODEL_COST_MAP=True"]
+        environ = [
+            "LITELLM_MODE=PRODUCTION",
+            "LITELLM_LOG=ERROR",
+            "LITELLM_LOCAL_MODEL_COST_MAP=True",
+        ]
         argv = [f"{home}/bin/litellm", "--config", str(config), "--host", "127.0.0.1"]
         return ["env", *environ, *argv, "--port", str(port), "--num_workers", "1"]
 
@@ -48,4 +52,6 @@ def _target(home: Path) -> Target:
     )
 
 
-LITELLM = Peer(name="litellm", install=from_pypi("litellm[proxy]", "prometheus-client"), target=_target)
+LITELLM = Peer(
+    name="litellm", install=from_pypi("litellm[proxy]", "prometheus-client"), target=_target
+)

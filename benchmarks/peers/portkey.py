@@ -7,9 +7,10 @@ from benchmarks.peers.peer import Peer, run
 from benchmarks.sizes import node_modules
 from benchmarks.targets import Target
 
-# As npm installs it, every stream is a 500, "TypeError: immutable": the package hands `new Response(stream, reply)`, the
-# reply being one of fetch, to @hono/node-server, which since 1.14 takes the reply's own header object over where a real
-# Response copies it, and then adds a field to it. The package asks for ^1.3.3; the last version before that works.
+# As npm installs it, every stream is a 500, "TypeError: immutable": the package makes `new Response(stream, reply)` of
+# a reply of fetch and adds header fields to it. @hono/node-server puts a Response of its own in the place of Node's,
+# and since 1.14 that one takes over the reply's header object, which is immutable, where a real one copies it. The
+# package asks for ^1.3.3; the last version before works.
 MENDED = {"@hono/node-server": "1.13.8"}
 
 

@@ -8,7 +8,6 @@ from benchmarks.sizes import environment
 from benchmarks.targets import Target
 
 
-
 def _vllm_router(home: Path) -> Target:
     def prepare(_: Path, port: int, upstream: int) -> list[str]:
         argv = [f"{home}/bin/vllm-router", "--host", "127.0.0.1", "--port", str(port)]
