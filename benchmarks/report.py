@@ -194,7 +194,12 @@ def _ahead(found: Results) -> str:
         f"- {figure}: {', '.join(f'{name} {value}' for name, value in better)}; the gateway {own}\n"
         for figure, own, better in behind(found)
     ]
-    return "".join(lines) or "No peer is ahead in any of these figures.\n"
+    if not lines:
+        return "No peer is ahead in CPU, latency, memory per stream or start.\n"
+    return (
+        "Peers that need less than the gateway; what each saves by not doing it stands beside its "
+        "name below.\n\n" + "".join(lines)
+    )
 
 
 def _who(found: Results) -> str:

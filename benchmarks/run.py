@@ -136,7 +136,7 @@ class Run:
             self.samples.add(f"{case.name}, {name}", target, number, value)
 
     def _turns(self, stage: str, running: Sequence[Running], measure: Measure) -> None:
-        """Let the targets take their turn at a stage; a peer that fails at it is not asked again."""
+        """Let the targets take their turn at a stage; one that fails at it is not asked again."""
         if stage not in self._plan.stages:
             return
         for target in running:

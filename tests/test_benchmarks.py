@@ -1,5 +1,6 @@
 """The benchmark's report: made from its data alone, by the rounds' medians."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import report
@@ -11,7 +12,7 @@ from benchmarks.samples import Sample
 UPSTREAM, NGINX, OWN, PEER = "upstream alone", "nginx", "gateway", "peer"
 
 
-def results(figure: str, **values: list[float]) -> Results:
+def results(figure: str, **values: Sequence[float]) -> Results:
     """Return results of one figure: target -> its value in each round."""
     return Results(
         when="2026-01-02 03:04 UTC",
@@ -57,7 +58,7 @@ def test_a_ratio_is_the_median_of_the_rounds_ratios() -> None:
 
 def test_what_is_added_is_told_less_the_upstreams_own() -> None:
     """Added latency is the excess over the same round's without a gateway."""
-    found = results("at 30/s, p50", **{UPSTREAM: [1, 2, 3], OWN: [2, 4, 9]})
+    found = results("at 30/s, p50", **{UPSTREAM: (1.0, 2.0, 3.0), OWN: (2.0, 4.0, 9.0)})
 
     assert found.added("at 30/s, p50", OWN) == 2
 
