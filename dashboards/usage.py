@@ -186,7 +186,7 @@ LIMITS = Row(
         ),
         Panel(
             title="Error of counting",
-            description="How far the counted tokens are from the reported ones: reservations are as good as this.",
+            description="How far counts are from reports: reservations are as good as the input's.",
             unit="percentunit",
             width=12,
             thresholds=warning(0.1, 0.25),

@@ -10,7 +10,7 @@ from gateway.errors import InvalidRequestError, UpstreamFailedError
 from gateway.limit_estimates import Estimate
 from gateway.prices import Price
 from gateway.splice import remove_elements
-from gateway.tokens.context import fits, room
+from gateway.tokens.context import DEFAULT_COMPLETION_TOKENS, fits, room
 from gateway.tokens.counter import Count, TokenCounter
 from gateway.tokens.models import ModelInfo
 from gateway.tokens.output import OutputCounter
@@ -23,6 +23,10 @@ _A_MILLION = 1_000_000
 _LEARNED = ("calibrated", "upstream")
 # Names under which a price was looked for, and which is kept.
 MAX_PRICES = 1024
+# Models of which it is kept how their calls are counted.
+MAX_MODELS = 1024
+# More than any prompt has.
+_UNBOUNDED_TOKENS = 1 << 62
 
 
 class Asking(Protocol):
@@ -79,9 +83,11 @@ class Accountant:
     asking: Asking
     # What to do about a prompt that cannot fit, by the model that was asked for.
     context: Callable[[str], Context]
-    # Takes by how much a count was off, as a share of what was reported: of the input.
+    # Take by how much a count was off, as a share of what was reported: of the input, of the output.
     on_error: Callable[[float], None]
+    on_output_error: Callable[[float], None]
     _prices: dict[tuple[str | None, ...], Price | None] = field(default_factory=dict)
+    _ways: dict[str, "_Way"] = field(default_factory=dict)
 
     async def count(
         self, kind: Kind | None, call: Call, targets: Sequence[Target], context: str | None
@@ -91,31 +97,66 @@ class Accountant:
         `context`: what the client asks for where its prompt is too long. Raises InvalidRequestError,
         `context_length_exceeded`, where nothing can, and for a `context` that says nothing known.
         """
-        _check_context(context)
+        if context is not None:
+            _check_context(context)
         if kind is None or call.model is None:
             return Counted(call=call, targets=targets, estimate=Estimate(max_output_tokens=0))
-        count = await self.counter.count(kind, call.payload, call.model)
-        info = self.counter.models.lookup(call.model)
+        way = self._ways.get(call.model) or self._way(call.model)
+        count = self.counter.count_plain(call.payload, call.model) if kind == "chat" else None
+        if count is None:
+            count = await self.counter.count(kind, call.payload, call.model)
         waited = 0.0
-        if info is not None and info.tokenizer == "upstream" and kind in ("chat", "completions"):
+        if way.asks and kind in ("chat", "completions"):
             told, waited = await self.asking.count(call.payload, targets[0])
             if told is not None:
                 count = replace(count, tokens=told, longest=told, margin=0, certainty="exact")
-        estimate = _estimate(kind, call, count, info)
         counted = Counted(
-            call=call, targets=targets, count=count, estimate=estimate, waited_seconds=waited
+            call=call,
+            targets=targets,
+            count=count,
+            estimate=_estimate(kind, call, count, way.info),
+            waited_seconds=waited,
         )
-        mode = self.context(call.model)
-        guessed = info is not None and info.tokenizer in _LEARNED and not count.margin
-        if info is None or mode == "off" or (guessed and count.certainty != "exact"):
+        reply = call.max_output_tokens or DEFAULT_COMPLETION_TOKENS
+        if count.tokens + reply <= way.window:
+            return counted
+        return await self._fitting(kind, counted, count, way, context)
+
+    def _way(self, model: str) -> "_Way":
+        if len(self._ways) >= MAX_MODELS:
+            self._ways.clear()
+        info, context = self.counter.models.lookup(model), self.context(model)
+        window = None if info is None or context == "off" else info.context_window
+        way = self._ways[model] = _Way(
+            info=info,
+            context=context,
+            window=_UNBOUNDED_TOKENS if window is None else window,
+            asks=info is not None and info.tokenizer == "upstream",
+        )
+        return way
+
+    async def _fitting(
+        self,
+        kind: Kind,
+        counted: Counted,
+        count: Count,
+        way: "_Way",
+        context: str | None,
+    ) -> Counted:
+        """Find what can hold a prompt that may be too long for its window."""
+        call, info = counted.call, way.info
+        if info is None:
+            return counted
+        if info.tokenizer in _LEARNED and not count.margin and count.certainty != "exact":
             return counted
         refusal = fits(count, info, call.max_output_tokens, kind=kind)
         if refusal is None:
             return counted
-        roomier = [t for t in targets if t.context_window and t.context_window >= count.longest]
+        longest = count.longest
+        roomier = [t for t in counted.targets if t.context_window and t.context_window >= longest]
         if roomier:
             return replace(counted, targets=roomier)
-        if kind == "chat" and (context or mode) == "trim":
+        if kind == "chat" and (context or way.context) == "trim":
             return await self._trimmed(counted, count, info, refusal)
         raise refusal
 
@@ -156,7 +197,7 @@ class Accountant:
             # Not understood, but a model may have a price for each request.
             return reported or (Usage(estimated=True) if status < 400 else None)
         if reported is not None:
-            self._learn(call.model, count, reported)
+            self._learn(call.model, count, reported, transcript)
             return reported
         if status >= 400:
             return None
@@ -176,7 +217,7 @@ class Accountant:
             return None
         return Usage(input_tokens=counted.count.tokens, estimated=True)
 
-    def _learn(self, model: str, count: Count, reported: Usage) -> None:
+    def _learn(self, model: str, count: Count, reported: Usage, transcript: Transcript) -> None:
         if reported.input_tokens and count.certainty != "bound":
             off = abs(count.tokens - reported.input_tokens)
             self.on_error(off / reported.input_tokens)
@@ -184,6 +225,9 @@ class Accountant:
             self.counter.calibration.observe(model, count.features, reported.input_tokens)
         if reported.output_tokens:
             self.outputs.observe(model, reported.output_tokens)
+            error = self.outputs.error(model, transcript.output, reported)
+            if error is not None:
+                self.on_output_error(error)
 
     def price(self, *models: str | None) -> Price | None:
         """Return the price of the first of `models` that has one; the configuration's go before the table's."""
@@ -215,8 +259,20 @@ class Accountant:
         return max(known, key=lambda price: price.bound(_A_MILLION, _A_MILLION), default=None)
 
 
-def _check_context(context: str | None) -> None:
-    if context not in (None, "trim", "reject"):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Way:
+    """How the calls of one model are counted and kept within its window."""
+
+    info: ModelInfo | None
+    context: Context
+    # What fits into it needs no further thought.
+    window: int
+    # Whether the engine itself says how many tokens a prompt has.
+    asks: bool
+
+
+def _check_context(context: str) -> None:
+    if context not in ("trim", "reject"):
         raise InvalidRequestError(
             "The header x-gateway-context must be trim or reject.", code="invalid_value"
         )

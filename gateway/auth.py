@@ -34,10 +34,18 @@ def credential(headers: Headers) -> str | None:
 
     Raises AuthenticationError for two that differ or two of one name.
     """
+    found: tuple[bytes, bytes] | None = None
+    for name, value in headers:
+        if len(name) in _CREDENTIAL_LENGTHS and (lower := name.lower()) in CREDENTIAL_HEADERS:
+            if found is not None:
+                return _one_of_several(headers)
+            found = lower, value
+    return None if found is None else _token(*found) or None
+
+
+def _one_of_several(headers: Headers) -> str | None:
     found: dict[bytes, str] = {}
     for name, value in headers:
-        if len(name) not in _CREDENTIAL_LENGTHS:
-            continue
         lower = name.lower()
         if lower in CREDENTIAL_HEADERS:
             if lower in found:
@@ -88,14 +96,15 @@ class Authenticator:
         if not self._required:
             if key is None or not self._name_by_key:
                 return ANONYMOUS
-            return User(name="key-" + _digest(key)[:12], configured=False)
+            digest = hashlib.sha256(key.encode("latin-1")).hexdigest()
+            return User(name="key-" + digest[:12], configured=False)
         if key is None:
             raise AuthenticationError(
                 "You didn't provide an API key. Send it in an Authorization header using Bearer auth"
                 " (i.e. Authorization: Bearer YOUR_KEY).",
                 code=None,
             )
-        digest = _digest(key)
+        digest = hashlib.sha256(key.encode("latin-1")).hexdigest()
         entry = self._keys.get(digest)
         if entry is None or not hmac.compare_digest(entry.sha256, digest):
             raise AuthenticationError("Incorrect API key provided.")
@@ -158,7 +167,3 @@ def unknown_model(model: str) -> NotFoundError:
 def matches_endpoint(globs: Iterable[str], method: str, path: str) -> bool:
     """Return whether "METHOD /path" matches one of `globs` ("GET /v1/files*", "* /v1/batches")."""
     return any(fnmatchcase(f"{method} {path}", glob) for glob in globs)
-
-
-def _digest(key: str) -> str:
-    return hashlib.sha256(key.encode("latin-1")).hexdigest()

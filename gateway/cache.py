@@ -4,8 +4,9 @@ How a reply is kept stands in `cache_entry`, what its key is made of in `cache_k
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
+from weakref import WeakValueDictionary
 
 from gateway.cache_entry import Entry, pack, unpack
 from gateway.cache_key import key_of
@@ -78,6 +79,8 @@ class Cache:
     max_entry_bytes: int
     shared: bool
     when: Literal["deterministic", "always"]
+    # What is being read: held once, though a store gives each who asks a copy of its own.
+    _read: WeakValueDictionary[str, Entry] = field(default_factory=WeakValueDictionary)
 
     def wanted(
         self,
@@ -112,9 +115,14 @@ class Cache:
         if wanted.anew:
             return None
         value = await self.values.get(wanted.key)
-        entry = None if value is None else unpack(value)
+        if value is None:
+            return None
+        entry = self._read.get(wanted.key)
+        if entry is None or not entry.is_of(value):
+            entry = unpack(value)
         if entry is None:
             return None
+        self._read[wanted.key] = entry
         # Stamps may step: what is kept is never older than it may be, whatever they say.
         age = max(0.0, self.clock.time() - entry.stored_at)
         limit = self.ttl_seconds

@@ -19,7 +19,7 @@ class _About(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     cost_nanodollars: int | None
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class Entry(msgspec.Struct, frozen=True, kw_only=True, weakref=True):
     """A kept reply: the upstream's own bytes, and what they came to when they were made."""
 
     status: int
@@ -30,6 +30,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     stored_at: float
     usage: Usage | None = None
     cost_nanodollars: int | None = None
+
+    def is_of(self, value: bytes) -> bool:
+        """Return whether it was unpacked from such a value."""
+        return isinstance(self.body, memoryview) and self.body.obj == value
 
 
 _decode = msgspec.json.Decoder(_About).decode

@@ -202,13 +202,14 @@ class Composer:
         if self._outputs is None:
             self._outputs = OutputCounter(TokenCounter(models))
         counter = self._outputs.counter
-        counter.models = models
+        counter.serve(models)
         return Accountant(
             counter=counter,
             outputs=self._outputs,
             asking=UpstreamTokens(peers=peers, clock=self._clock),
             context=context_of(config),
             on_error=self._metrics.count_error.series(("input",)).observe,
+            on_output_error=self._metrics.count_error.series(("output",)).observe,
         )
 
     def _limiter(self, config: c.Config) -> Limiter:

@@ -65,7 +65,9 @@ class Upstream:
     ] = "auto"
     connect_timeout: Annotated[Seconds, Doc("To open a connection, TLS included."), _WAIT] = 5.0
     first_byte_timeout: Annotated[
-        Seconds, Doc("To the reply's first byte; every attempt and wait ends within it."), _WAIT
+        Seconds,
+        Doc("To the reply's first byte, every attempt within it; not a limit's `wait`."),
+        _WAIT,
     ] = 600.0
     idle_timeout: Annotated[Seconds, Doc("Between two reads of a reply."), _WAIT] = 300.0
     max_connections: Annotated[int, Doc("Connections at once."), Range(1, 100_000)] = 1000

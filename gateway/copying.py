@@ -124,13 +124,13 @@ class Copying:
         *,
         head_only: bool,
         unasked: StreamFilter | None = None,
-    ) -> None:
-        """Copy the reply to the client; `extra` are the gateway's own header fields.
+    ) -> bool:
+        """Copy the reply to the client and return whether it is whole; `extra` are the gateway's own header fields.
 
         `unasked` takes out of a stream what only the gateway asked for.
 
-        Raises UpstreamFailedError while nothing has been sent; later a break cuts the client's connection and
-        is told by `record.error_code`. Raises ClientLeftError.
+        Raises UpstreamFailedError while nothing has been sent; after a later break, which `record.error_code`
+        tells, the client is still to be cut: that ends its call's task. Raises ClientLeftError.
         """
         reply, peer = answer.reply, answer.peer
         copier = _Copier(answer, down, transcript, record, extra, self._clock, head_only=head_only)
@@ -149,6 +149,7 @@ class Copying:
             transcript.finish()
             if down.paused:
                 await down.drained()
+            return True
         except UpstreamError as error:
             log.warning("upstream %s: %s", answer.target.upstream, error, extra=named(record))
             failure = failure_of(error)
@@ -156,7 +157,7 @@ class Copying:
             if not down.begun:
                 raise failure.error from None
             record.error_code = failure.error.code
-            down.cut()
+            return False
         finally:
             self._streams.value -= streamed
             if copier.keepalive is not None:

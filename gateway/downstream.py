@@ -42,8 +42,11 @@ def error_reply(error: GatewayError, headers: Headers, *, close: bool) -> tuple[
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),
         *headers,
-        *((name.encode(), value.encode()) for name, value in error.headers.items()),
     ]
+    # What is said of the call goes before what the error says: of the limits that refused it there may be others.
+    said = {name for name, _ in headers}
+    more = [(name.encode(), value.encode()) for name, value in error.headers.items()]
+    fields += [field for field in more if field[0] not in said]
     if error.status in _FINAL and "x-should-retry" not in error.headers:
         fields.append((b"x-should-retry", b"false"))
     if close:

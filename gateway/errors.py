@@ -49,6 +49,13 @@ class GatewayError(Exception):
         if error_type is not None:
             self.error_type = error_type
 
+    def again(self) -> "GatewayError":
+        """Return the same failure for another caller: raising an exception writes its trace on it."""
+        twin: GatewayError = type(self).__new__(type(self), self.message)
+        vars(twin).update(vars(self))
+        twin.headers = dict(self.headers)
+        return twin
+
     @property
     def label(self) -> str:
         """The low-cardinality word that metrics carry for this error."""

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 
 from gateway.copying import HOLD_BYTES, Client
 from gateway.downstream import ClientLeftError, Producer
+from gateway.errors import GatewayError, InternalError
 from gateway.relay import protocol_error
 from gateway.types import Headers
 
@@ -50,6 +51,9 @@ class Flight:
         # The reply is whole, or will never be.
         self.landed = False
         self.error: Exception | None = None
+        # What is wrong stands in the opener's record: those who have begun to read need not be told.
+        self.broke = False
+        self._told = False
         self.stall_seconds = stall_seconds
         # Where one piece of the body ends; a live one comes as it comes.
         self.by_event = False
@@ -112,10 +116,20 @@ class Flight:
             self._producer.resume()
 
     def fail(self, error: Exception) -> None:
-        """Tell all who wait that there will be no reply."""
+        """Tell all who read that there will be no reply, or no more of it."""
         if not self.landed:
             self.error = error
             self._land()
+
+    def failure(self, error: Exception) -> Exception:
+        """Return `error` for the first who asks, and for each other one an exception of its own.
+
+        What is a defect is told in full once.
+        """
+        if not self._told:
+            self._told = True
+            return error
+        return error.again() if isinstance(error, GatewayError) else InternalError()
 
     # Where a client stands for a call that nobody shares.
 
@@ -175,6 +189,7 @@ class Flight:
     def cut(self) -> None:
         """Note that the reply broke off: for those who have not begun it, that is a real status."""
         self.error = protocol_error()
+        self.broke = True
         self._land()
 
     async def drained(self) -> None:
@@ -219,7 +234,7 @@ class Reader:
         self._down: Client | None = None
         self._present: Present | None = None
         self._begun = False
-        self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._over: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         flight.add(self)
 
     @property
@@ -227,10 +242,10 @@ class Reader:
         """Whether it is too far behind to read on."""
         return self._over.done()
 
-    async def read(self, down: Client, present: Present) -> None:
-        """Hand the reply to `down`, and return when it is whole, or was cut after its first byte.
+    async def read(self, down: Client, present: Present) -> bool:
+        """Hand the reply to `down`, and return whether it is whole: one that broke after its first byte is not.
 
-        Raises what the flight failed by while nothing was written; ClientLeftError.
+        The client is then still to be cut. Raises what the flight failed by; ClientLeftError.
         """
         self._down, self._present = down, present
         self.paused = False
@@ -238,8 +253,10 @@ class Reader:
         try:
             self._flight.flow()
             self.pump()
-            await self._over
-            await down.drained()
+            whole = await self._over
+            if whole:
+                await down.drained()
+            return whole
         finally:
             down.untie()
 
@@ -298,9 +315,10 @@ class Reader:
         if not flight.landed:
             return
         if flight.error is not None:
-            if self._begun:
-                down.cut()
-            self._end(None if self._begun else flight.error)
+            if self._begun and flight.broke:
+                self._over.set_result(False)
+            else:
+                self._end(flight.failure(flight.error))
         elif self.position == flight.end:
             down.finish()
             self._end(None)
@@ -322,7 +340,7 @@ class Reader:
         if self._over.done():
             return
         if error is None:
-            self._over.set_result(None)
+            self._over.set_result(True)
         else:
             self._over.set_exception(error)
             # Who does not read is not told.

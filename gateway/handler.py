@@ -123,8 +123,9 @@ class Handler:
         record.status = answer.reply.status
         theirs = answer.reply.headers
         transcript = Transcript.of(sent, theirs)
+        whole = True
         try:
-            await self.copying.copy(
+            whole = await self.copying.copy(
                 answer,
                 client,
                 transcript,
@@ -139,6 +140,8 @@ class Handler:
             record.usage = usage
             record.cost_nanodollars = price.cost(usage) if price and usage else None
             admission.settle(usage, price)
+        if not whole:
+            client.cut()
         return answer, transcript
 
     def _wanted(
@@ -200,16 +203,14 @@ class Handler:
         price: Price | None,
     ) -> Answer:
         """Return an upstream's answer; a call that is given up while an upstream has it pays its prompt."""
-        record.reply_headers.extend(told := admission.headers)
         upward = self._upward(sent, record)
         try:
-            answer = await self.relay.open(sent, counted.targets, upward, record, admission)
+            return await self.relay.open(sent, counted.targets, upward, record, admission)
         except BaseException as error:
             admission.settle(self.accountant.unanswered(counted, error), price)
             raise
-        if admission.headers is not told:  # an upstream's own limit
+        finally:
             record.reply_headers.extend(admission.headers)
-        return answer
 
     async def _targets(self, call: Call, record: Record) -> tuple[Target, ...]:
         """Return where the call may go, asking the upstreams for their lists where a name is new."""

@@ -11,7 +11,7 @@ from gateway.downstream import Downstream, too_large
 from gateway.endpoints import Endpoint
 from gateway.endpoints.multipart import boundary_of, read_model
 from gateway.endpoints.parsing import parse
-from gateway.json_body import SMALL_BYTES, decode
+from gateway.json_body import SMALL_BYTES, decode, decode_in_turns
 from gateway.types import Call, Record, Upload
 
 
@@ -66,13 +66,19 @@ class Intake:
         if coding is not None:
             # zlib lets the other calls go on meanwhile: it may take milliseconds.
             plain = await asyncio.to_thread(inflate, body, coding, self.max_body_bytes)
-        payload = decode(body if plain is None else plain)
-        if len(body if plain is None else plain) > SMALL_BYTES:
-            # The others have their turn between the two long steps, decoding and judging.
-            await self.clock.sleep(0)
+        text = body if plain is None else plain
+        if len(text) > SMALL_BYTES:
+            # The others have their turn between all long steps; checking the parameters is the next.
+            payload = await decode_in_turns(text, self._turn)
+            await self._turn()
+        else:
+            payload = decode(text)
         call = parse(call, endpoint, body, plain, payload)
         told = self._end_user(request)
         return call if told is None else replace(call, end_user=told)
+
+    async def _turn(self) -> None:
+        await self.clock.sleep(0)
 
     def _end_user(self, request: web.BaseRequest) -> str | None:
         return request.headers.get(self.end_user_header) if self.end_user_header else None

@@ -69,6 +69,32 @@ def headers(
     return tuple(found)
 
 
+def tightest(one: Headers, other: Headers) -> Headers:
+    """Return what two answers of `headers` tell together: in each dimension the limit with the least share left."""
+    found: dict[bytes, Headers] = {}
+    for told in (one, other):
+        for at in range(0, len(told), 3):
+            fields = told[at : at + 3]
+            name = fields[0][0]
+            if name not in found or _share_left(fields) < _share_left(found[name]):
+                found[name] = fields
+    return tuple(field for fields in found.values() for field in fields)
+
+
+def _share_left(fields: Headers) -> float:
+    (_, capacity), (_, left), _ = fields
+    return int(left) / int(capacity)
+
+
+def told_by(error: RateLimitError) -> Headers:
+    """Return what `headers` said when a call was refused."""
+    return tuple(
+        (name.encode(), value.encode())
+        for name, value in error.headers.items()
+        if name.startswith("x-ratelimit-")
+    )
+
+
 def refusal(
     row: Row, *, model: str | None, requested: int, used: int, retry_after_seconds: float
 ) -> RateLimitError:

@@ -12,7 +12,7 @@ from typing import Literal, Self
 from gateway.clock import Clock
 from gateway.errors import PermissionDeniedError, RateLimitError
 from gateway.limit_estimates import Demand, Estimate, LearnedOutputs, Needs
-from gateway.limit_headers import headers
+from gateway.limit_headers import headers, tightest, told_by
 from gateway.limit_plans import Plan, Plans
 from gateway.limit_rules import LimitRule
 from gateway.limit_taking import Grant, Taker
@@ -105,7 +105,8 @@ class Admission:
         price: Price | None,
         shared: bool,
     ) -> None:
-        # The `x-ratelimit-*` headers; none where no rule covers the call.
+        # The `x-ratelimit-*` headers of all limits that weigh on the call, those of the upstream that was tried last
+        # among them; none where no rule covers it.
         self.headers: Headers = ()
         # Why `take_upstream` said no last: to be raised where no target is left.
         self.upstream_refusal: RateLimitError | None = None
@@ -161,15 +162,17 @@ class Admission:
             limiter.taker.settle(self._upstream_grant, Needs(1))
             self._upstream_grant = None
         plan = limiter.plans.for_upstream(self._user, self._call, upstream)
-        if plan is not None and plan.rows:
-            try:
-                grant = await self._take(plan, may_wait=last)
-            except RateLimitError as error:
-                self.upstream_refusal = error
-                return False
-            self._upstream_grant = grant
-            if not self.headers:
-                self.headers = headers(plan.rates, grant.decision)
+        if plan is not None:
+            theirs: Headers = ()
+            if plan.rows:
+                try:
+                    self._upstream_grant = await self._take(plan, may_wait=last)
+                except RateLimitError as error:
+                    self.upstream_refusal = error
+                    self.headers = self._beside(told_by(error))
+                    return False
+                theirs = headers(plan.rates, self._upstream_grant.decision)
+            self.headers = self._beside(theirs)
         self._asked = True
         return True
 
@@ -192,6 +195,12 @@ class Admission:
         for grant in (self._grant, self._upstream_grant):
             if grant is not None:
                 self._limiter.taker.settle(grant, final)
+
+    def _beside(self, theirs: Headers) -> Headers:
+        """Return the headers of the call's own limits and those of an upstream."""
+        if self._grant is None:
+            return theirs
+        return tightest(headers(self._grant.plan.rates, self._grant.decision), theirs)
 
     async def _take(self, plan: Plan, *, may_wait: bool) -> Grant:
         """Take a plan's rows; what that waited, also in vain, is not the gateway's own time."""

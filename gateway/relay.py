@@ -123,15 +123,18 @@ class Relay:
     ) -> Answer:
         """Ask `targets` in turn and return the first answer that is worth relaying.
 
-        `upward` gives the client's headers that may cross to a peer. All tries and waits end within the first
-        target's `first_byte_seconds`. Raises UpstreamFailedError when there is no answer at all, RateLimitError where
-        no upstream that is left has room.
+        `upward` gives the client's headers that may cross to a peer. All tries and pauses end within the first
+        target's `first_byte_seconds`; what a wait for an upstream's limit took is added to it. Raises
+        UpstreamFailedError when there is no answer at all, RateLimitError where no upstream that is left has room.
         """
         until = self._clock.monotonic() + self._peers[targets[0].upstream].first_byte_seconds
         left = list(targets)
         while True:
             target = left.pop(0)
-            if not await admission.take_upstream(target.upstream, last=not left):
+            began = self._clock.monotonic()
+            has_room = await admission.take_upstream(target.upstream, last=not left)
+            until += self._clock.monotonic() - began
+            if not has_room:
                 # Passed over like one that cools down.
                 if not left and admission.upstream_refusal is not None:
                     raise admission.upstream_refusal

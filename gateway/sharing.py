@@ -108,11 +108,13 @@ class Sharing:
                     return False
                 record.cache = "collapsed"
                 _tell(record, admission, b"fwd=miss; collapsed")
-                await self._read(reader, down, record, self._present(record, call))
+                whole = await self._read(reader, down, record, self._present(record, call))
                 await asyncio.shield(call.settled)
                 record.error_code = call.record.error_code
                 record.saved = call.record.usage
                 record.saved_nanodollars = call.record.cost_nanodollars
+                if not whole:
+                    down.cut()
         finally:
             await self._leave(call, reader)
         return True
@@ -138,9 +140,13 @@ class Sharing:
             self._calls[wanted.key] = call
         call.task = self.tasks.start(self._fly(call, wanted, admit, ask))
         try:
-            await reader.read(down, lambda head: told(head.headers, self._own(record, head)))
+            whole = await reader.read(
+                down, lambda head: told(head.headers, self._own(record, head))
+            )
             await asyncio.shield(call.settled)
             record.waited_seconds += self.clock.monotonic() - call.over_at
+            if not whole:
+                down.cut()
         finally:
             await self._leave(call, reader)
             call.opener_left = not call.settled.done()
@@ -200,11 +206,14 @@ class Sharing:
 
     async def _read(
         self, reader: Reader, down: Downstream, record: Record, present: Present
-    ) -> None:
-        """Hand a reply to a client that did not pay for it; what that takes is not the gateway's own time."""
+    ) -> bool:
+        """Hand a reply to a client that did not pay for it; what that takes is not the gateway's own time.
+
+        Return whether it is whole.
+        """
         began = self.clock.monotonic()
         try:
-            await reader.read(down, present)
+            return await reader.read(down, present)
         finally:
             record.waited_seconds += self.clock.monotonic() - began
 

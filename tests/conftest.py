@@ -10,8 +10,9 @@ import os
 from collections.abc import Callable, Generator, Mapping
 
 import pytest
-import uvloop
 from hypothesis import settings
+
+from tests.loops import LOOP_HELD_SECONDS, new_loop
 
 # Asserts outside of test files hold under `python -O` too, and say what they compared.
 pytest.register_assert_rewrite("tests.support", "tests.dashboards.traffic")
@@ -20,9 +21,6 @@ pytest.register_assert_rewrite("tests.support", "tests.dashboards.traffic")
 settings.register_profile("steady", derandomize=True, deadline=None, max_examples=100)
 settings.register_profile("long", deadline=None, max_examples=3_000)
 settings.load_profile("steady")
-
-# Set by `make check-all`: no callback may hold a test's loop for longer than this many seconds.
-LOOP_HELD_SECONDS = float(os.environ.get("GATEWAY_LOOP_HELD_SECONDS", "0"))
 
 NO_SKIP = os.environ.get("GATEWAY_NO_SKIP") == "1"
 
@@ -86,13 +84,6 @@ class _Held(logging.Handler):
             self.said.append(record.getMessage())
 
 
-def _new_loop() -> asyncio.AbstractEventLoop:
-    loop = uvloop.new_event_loop()
-    if LOOP_HELD_SECONDS:
-        loop.slow_callback_duration = LOOP_HELD_SECONDS
-    return loop
-
-
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Run every test on the loop that production runs on."""
-    return {"uvloop": _new_loop}
+    return {"uvloop": new_loop}

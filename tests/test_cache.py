@@ -236,3 +236,36 @@ def test_which_replies_are_kept(
     one = call("/embeddings", b"{}")
 
     assert cache().may_keep(one, target, status, headers, noted, size) is expected
+
+
+class Copying:
+    """Values that come as a copy each time, as from a server."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.inner = MemoryValues(clock, 1 << 20)
+
+    async def get(self, key: str) -> bytes | None:
+        value = await self.inner.get(key)
+        return None if value is None else bytes(bytearray(value))
+
+    async def set(self, key: str, value: bytes, ttl_seconds: float) -> None:
+        await self.inner.set(key, value, ttl_seconds)
+
+
+async def test_what_several_read_is_held_once_whatever_the_store_gives() -> None:
+    """Hits that are read at the same time share one copy, until the store has another reply."""
+    clock = FakeClock()
+    made = cache(clock, values=Copying(clock))
+    asked = Wanted(key="k")
+    await made.keep(asked, Entry(status=200, headers=(), body=b"one", stored_at=clock.time()))
+    first, second = await made.find(asked), await made.find(asked)
+    await made.keep(asked, Entry(status=200, headers=(), body=b"two", stored_at=clock.time()))
+    third = await made.find(asked)
+
+    assert first is not None
+    assert second is not None
+    assert third is not None
+    assert second.entry is first.entry
+    assert (bytes(first.entry.body), bytes(third.entry.body)) == (b"one", b"two")
+    del first, second, third
+    assert not made._read

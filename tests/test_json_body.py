@@ -23,6 +23,7 @@ from gateway.json_body import (
     MAX_VALUES,
     MAX_WIDE_TEXT_BYTES,
     decode,
+    decode_in_turns,
 )
 
 MIB = 1024 * 1024
@@ -267,3 +268,38 @@ def test_a_name_added_twice_is_always_seen(body: bytes, place: int) -> None:
     twice = body[:at] + name + b":0," + body[at:]
     with pytest.raises(InvalidRequestError):
         decode(twice)
+
+
+@pytest.mark.parametrize(
+    ("body", "steps"),
+    [
+        (b'{"a":"' + b"x" * 2 * MIB + b'"}', 4),
+        (b'{"a":"' + b'\\"' * MIB + b'"}', 3),
+        (b'{"a":"' + b'{\\"k\\":1},' * 60_000 + b'"}', 6),
+        (b'{"a":[' + b"1," * 200_000 + b"2]}", 4),
+        (b'{"a":"' + b"x" * 9 * MIB + b'"}', 6),
+        (b'{"a":"' + b"\xf0\x9f\x98\x80" * 3 * MIB + b'"}', 5),
+        (b'{"a":"' + b"x" * 70_000 + b'","a":1}', 5),
+        (b'{"a":"' + b"x" * 70_000, 3),
+    ],
+    ids=["text", "quotes", "json", "numbers", "long", "wide", "twice", "cut"],
+)
+async def test_others_have_their_turns(body: bytes, steps: int) -> None:
+    """A large body is judged in steps, and comes to what it comes to when it is judged at once."""
+    turns = 0
+
+    async def turn() -> None:
+        nonlocal turns
+        turns += 1
+
+    try:
+        found: object = await decode_in_turns(body, turn)
+    except InvalidRequestError as error:
+        found = error.message
+    try:
+        at_once: object = decode(body)
+    except InvalidRequestError as error:
+        at_once = error.message
+
+    assert found == at_once
+    assert turns == steps

@@ -43,6 +43,14 @@ def test_both_ways_find_the_same(value: object) -> None:
     assert hopped in (None, split)
 
 
+@given(values)
+def test_the_marks_are_those_outside_strings(value: object) -> None:
+    """Brackets and colons of a JSON text in order, whatever its strings are like."""
+    text = json.dumps(value).encode()
+    split = b"".join(skeleton.without_escaped_quotes(text).split(b'"')[::2])
+    assert skeleton.marks(text) == bytes(byte for byte in split if byte in b"{[:")
+
+
 @given(st.text("ab", max_size=300))
 def test_counting_agrees_with_bytes_count(text: str) -> None:
     """The shortcut for rare marks changes no count."""

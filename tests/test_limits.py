@@ -8,7 +8,7 @@ import pytest
 from gateway.errors import PermissionDeniedError, RateLimitError
 from gateway.limit_estimates import Estimate
 from gateway.limit_rules import Budget, LimitRule, Rate
-from gateway.limits import Limiter
+from gateway.limits import Admission, Limiter
 from gateway.prices import Price, nanodollars
 from gateway.stores import Decision
 from gateway.types import Record, Usage
@@ -262,6 +262,35 @@ async def test_an_upstreams_limit_is_taken_where_it_is_chosen() -> None:
         assert await second.take_upstream("ollama")
 
     assert len(bench.limiter.taker.running) == 0
+
+
+async def test_an_upstreams_limit_is_told_where_it_is_the_tightest() -> None:
+    """In each dimension the least share left of all that weighs on a call, with the upstream that was tried last."""
+    bench = limiting(
+        LimitRule(per=("user",), requests=(Rate(10, 60),), tokens=(Rate(1000, 60),)),
+        LimitRule(per=("upstream",), match={"upstream": "gpu"}, requests=(Rate(2, 60),)),
+        LimitRule(per=("upstream",), match={"upstream": "big"}, requests=(Rate(100, 60),)),
+    )
+
+    def told(admission: Admission) -> list[bytes]:
+        fields = dict(admission.headers)
+        assert len(admission.headers) == len(fields) == 6
+        return [
+            fields[b"x-ratelimit-%b" % name]
+            for name in (b"limit-requests", b"remaining-requests", b"limit-tokens")
+        ]
+
+    async with bench.limiter.admit(ALICE, call(), FIFTY) as admission:
+        assert told(admission) == [b"10", b"9", b"1000"]
+        await admission.take_upstream("big")
+        assert told(admission) == [b"10", b"9", b"1000"]
+        for left in (b"1", b"0"):
+            await admission.take_upstream("gpu")
+            assert told(admission) == [b"2", left, b"1000"]
+        assert not await admission.take_upstream("gpu")
+        assert told(admission) == [b"2", b"0", b"1000"]
+        await admission.take_upstream("free")
+        assert told(admission) == [b"10", b"9", b"1000"]
 
 
 async def test_the_last_upstream_is_waited_for() -> None:

@@ -46,6 +46,28 @@ def render_chat(payload: Object, family: Family) -> Prompt:
     return prompt
 
 
+def texts_of(payload: Object, family: Family) -> tuple[list[str], int] | None:
+    """Return the texts of a chat that is nothing else, as most are, and the tokens beside them; None: there is more."""
+    messages = payload.get("messages")
+    if type(messages) is not list or family.bare or not payload.keys().isdisjoint(_DEFINING):
+        return None
+    texts: list[str] = []
+    replies = 0
+    for message in messages:
+        if type(message) is not dict or len(message) != 2:
+            return None
+        content, role = message.get("content"), message.get("role")
+        if type(content) is not str:
+            return None
+        if role == "assistant":
+            replies += 1
+        elif role != "user" and role not in _SYSTEM_ROLES:
+            return None
+        texts.append(content)
+    each = family.message + 1
+    return texts, family.priming + each * len(texts) + family.channel * replies
+
+
 @dataclass(slots=True)
 class _Layout:
     """The messages of one request, laid out one after another."""

@@ -1,11 +1,12 @@
 """The counter: how many tokens a request has, exact where its format is known, and never a stall for others."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, TypeVar
 
 from gateway.tokens.calibration import Calibration, Features
+from gateway.tokens.chat import texts_of
 from gateway.tokens.encodings import DEFAULT, PATTERNS, load
 from gateway.tokens.families import UNKNOWN, Family, family_of
 from gateway.tokens.memo import Memo
@@ -35,8 +36,13 @@ _LONG_CHARACTERS = 64
 class Offload(Protocol):
     """Runs a function where it does not hold up the loop."""
 
-    def __call__(self, function: Callable[[], T], /) -> Awaitable[T]:
-        """Return what `function` returns, awaited."""
+    def __call__(self, function: Callable[[], T], /) -> "asyncio.Future[T]":
+        """Return what `function` will have returned."""
+
+
+def in_thread(function: Callable[[], T]) -> "asyncio.Future[T]":
+    """Run `function` in a thread."""
+    return asyncio.get_running_loop().run_in_executor(None, function)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,7 +69,7 @@ class TokenCounter:
         models: ModelTable,
         *,
         encodings: Iterable[str] = tuple(PATTERNS),
-        offload: Offload = asyncio.to_thread,
+        offload: Offload = in_thread,
         memo_bytes: int = MEMO_BYTES,
     ) -> None:
         self.models = models
@@ -72,6 +78,36 @@ class TokenCounter:
         self._offload = offload
         self._memo = Memo(memo_bytes)
         self._hows: dict[str, _How] = {}
+
+    def serve(self, models: ModelTable) -> None:
+        """Count by what another configuration says of models; what was learned is kept."""
+        self.models = models
+        self._hows = {}
+
+    def count_plain(self, payload: Object, model: str) -> Count | None:
+        """Count a chat of texts alone at once, as most are; None: it is another, or counting would take long."""
+        how = self._hows.get(model) or self._how(model)
+        plain = texts_of(payload, how.family)
+        if plain is None:
+            return None
+        texts, beside = plain
+        encoding = how.encoding
+        total = self._memo.total(encoding, texts, self._encoders[encoding].count, INLINE_CHARACTERS)
+        if total is None:
+            return None
+        tokens, clean = total
+        features = None
+        if how.learns:
+            features = Features(tokens, len(texts), tool_tokens=0, has_tools=0)
+        tokens += beside
+        count = Count(
+            tokens=tokens,
+            certainty="exact" if clean and how.family.verified else "estimate",
+            encoding=encoding,
+            longest=tokens,
+            features=features,
+        )
+        return count if features is None else self._calibrated(count, model)
 
     async def count(self, kind: Kind, payload: Object, model: str) -> Count:
         """Count a request, a large one in a thread; whatever its payload holds, it never raises."""
@@ -92,12 +128,14 @@ class TokenCounter:
         return self._tokens(text, self._how(model).encoding)[0]
 
     async def count_texts(self, texts: Iterable[str], model: str) -> int:
-        """Count texts, long ones in a thread."""
+        """Count texts, long ones in a thread: to the end, since what was said is owed though its client left."""
         encoding = self._how(model).encoding
         whole = tuple(texts)
         if sum(map(len, whole)) <= INLINE_CHARACTERS:
             return sum([self._tokens(text, encoding)[0] for text in whole])
-        return await self._offload(lambda: sum([self._tokens(t, encoding)[0] for t in whole]))
+        return await _to_the_end(
+            self._offload(lambda: sum([self._tokens(t, encoding)[0] for t in whole]))
+        )
 
     def bound(self, kind: Kind, payload: Object, model: str) -> Count:
         """Return a number that the tokens of a request's texts never exceed, without counting them.
@@ -195,6 +233,19 @@ class TokenCounter:
 
     def _tokens(self, text: str, encoding: str) -> tuple[int, bool]:
         return self._memo.count(encoding, text, self._encoders[encoding].count)
+
+
+async def _to_the_end(future: "asyncio.Future[T]") -> T:
+    """Return what `future` comes to; a cancellation meanwhile is the task's again at its next wait."""
+    try:
+        return await asyncio.shield(future)
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or future.cancelled():
+            raise
+        result = await future
+        task.cancel()
+        return result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,7 @@ from importlib import resources
 
 import tiktoken
 
-from gateway.tokens.pieces import cut
+from gateway.tokens.pieces import MAX_PIECE_CHARACTERS, cut
 
 DEFAULT = "o200k_base"
 
@@ -45,6 +45,8 @@ class Encoder:
 
         It is not where a text without any word border had to be cut to keep the work bounded.
         """
+        if len(text) <= MAX_PIECE_CHARACTERS:
+            return len(self._encode(text)), True
         pieces, clean = cut(text)
         return sum([len(self._encode(piece)) for piece in pieces]), clean
 

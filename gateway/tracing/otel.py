@@ -89,10 +89,15 @@ def _attributes(
     record: Record, operation: str | None, provider: str, model: str | None, error: str
 ) -> Attributes:
     usage, user, target = record.usage, record.user, record.target
+    streams = operation is not None and record.call is not None and record.call.stream
     known: dict[str, str | int | float | None] = {
         "gen_ai.operation.name": operation,
         "gen_ai.provider.name": provider or None,
         "gen_ai.request.model": model and model[:MAX_NAME],
+        "gen_ai.request.stream": streams or None,
+        "gen_ai.response.time_to_first_chunk": record.first_byte_at - record.started
+        if streams and record.first_byte_at is not None
+        else None,
         "gen_ai.usage.input_tokens": usage.input_tokens if usage is not None else None,
         "gen_ai.usage.output_tokens": usage.output_tokens if usage is not None else None,
         "gen_ai.usage.cache_read.input_tokens": usage.cached_input_tokens

@@ -136,8 +136,10 @@ class Transcript:
         return self._reading.error
 
     def output(self) -> Output:
-        """Return what was said so far, to be counted where usage is not reported."""
+        """Return what was said so far, to be counted where usage is not reported, or beside it."""
         body = self._settled()
+        if isinstance(body, Document) and self._reading.usage is not None:
+            return body.read_again().output(body.scale)
         return self._reading.output(body.scale)
 
     def _look(self) -> None:

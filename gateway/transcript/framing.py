@@ -103,6 +103,12 @@ class Document:
         else:
             self.whole = self._reading.read(self._held)
 
+    def read_again(self) -> Reading:
+        """Return a reading with all words, also of a document that reports what they cost."""
+        reading = Reading(all_words=True)
+        reading.read(self._held)
+        return reading
+
 
 class EventStream:
     """A body of server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""

@@ -33,6 +33,7 @@ class Reading:
     """Reads the JSON texts of one reply, one after the other."""
 
     __slots__ = (
+        "_all_words",
         "_kept_bytes",
         "_said_bytes",
         "_texts",
@@ -43,7 +44,9 @@ class Reading:
         "usage",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, *, all_words: bool = False) -> None:
+        """`all_words`: those are kept too whose tokens the same text reports."""
+        self._all_words = all_words
         # What was reported of all the words that came.
         self.usage: Usage | None = None
         self.error: wire.ReplyError | None = None
@@ -86,7 +89,7 @@ class Reading:
         kind = None
         if reply.choices:
             for choice in reply.choices:
-                self._take_choice(choice, wordless=usage is not None)
+                self._take_choice(choice, wordless=usage is not None and not self._all_words)
         else:
             kind = reply.type if isinstance(reply.type, str) else event_type
             if kind in _LAST_EVENTS:

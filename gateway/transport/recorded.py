@@ -19,6 +19,9 @@ from gateway.types import Headers, Upload, UpstreamRequest
 
 # More than this of one body is not kept.
 MAX_RECORDED_BYTES = 64 * 1024 * 1024
+# Where keys go up. What is shorter than this is a placeholder that engines do not look at, and a word of any text.
+_CREDENTIALS = frozenset({b"authorization", b"api-key", b"x-api-key"})
+MIN_KEY_BYTES = 8
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +95,12 @@ class _RecordedReply:
     def _keep(self, body: bytes) -> None:
         request = self._request
         asked = Asked.of(request.method, request.target, request.headers, bytes(self._sent))
-        write(reply_recorded(asked, self.status, self.headers, body), self._folder)
+        recording = reply_recorded(asked, self.status, self.headers, body)
+        # An upstream may echo what it was sent.
+        if any(key in body or key in recording.content() for key in _keys(request.headers)):
+            log.warning("an exchange was not recorded: its reply holds a key")
+            return
+        write(recording, self._folder)
 
     def pause(self) -> None:
         """Stop reading."""
@@ -168,6 +176,13 @@ class _ReplayedReply:
 
     def abort(self) -> None:
         """Do nothing: nothing is open."""
+
+
+def _keys(headers: Headers) -> tuple[bytes, ...]:
+    """Return the keys that a request carries."""
+    values = (value for name, value in headers if name.lower() in _CREDENTIALS)
+    keys = (value.strip().rpartition(b" ")[2] for value in values)
+    return tuple(key for key in keys if len(key) >= MIN_KEY_BYTES)
 
 
 def write(recording: Recording, folder: Path) -> Path:

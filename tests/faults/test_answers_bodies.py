@@ -1,4 +1,4 @@
-"""Promise 10: what was judged is what is sent."""
+"""What was judged is what is sent."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Promise 7: framing is strict, a hidden request is never run, what goes up is framed anew."""
+"""Framing is strict, a hidden request is never run, what goes up is framed anew."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Promises 3 to 6: whose key goes where, who decides where a call goes, and that nobody is served unasked."""
+"""Whose key goes where, who decides where a call goes, and that nobody is served unasked."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""Promises 1 and 2: no client receives another's bytes, and an answer that was cut never looks whole."""
+"""No client receives another's bytes, and an answer that was cut never looks whole."""
 
 import ssl
 

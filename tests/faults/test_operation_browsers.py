@@ -1,4 +1,4 @@
-"""Promises 35 to 37: pages in browsers, what a provider is told of a client, and which paths there are."""
+"""Pages in browsers, what a provider is told of a client, and which paths there are."""
 
 from urllib.parse import urlsplit
 

@@ -1,4 +1,4 @@
-"""Promises 29 and 32: stores that lie, die and come back; floods of one key, or of wrong ones."""
+"""Stores that lie, die and come back; floods of one key, or of wrong ones."""
 
 from pathlib import Path
 

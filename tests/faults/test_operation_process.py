@@ -1,4 +1,4 @@
-"""Promises 17 and 26 to 28, and 31: the process, its files and its signals."""
+"""The process, its files and its signals."""
 
 import asyncio
 import contextlib

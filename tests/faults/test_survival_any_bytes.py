@@ -1,4 +1,4 @@
-"""Promise 15, as a property: no bytes of a client's are a 5xx, a hang, or the end of the gateway."""
+"""A property: no bytes of a client's are a 5xx, a hang, or the end of the gateway."""
 
 import asyncio
 import json
@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.loops import new_loop
 from tests.support.faults import CHAT, chat
 from tests.support.gateway import HANG_SECONDS, RawClient, RunningGateway, running
 from tests.support.raw_upstream import raw_upstream, say, whole
@@ -134,7 +134,7 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
     """Run a gateway for all examples of a test."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=new_loop) as runner:
         upstream = raw_upstream(say(whole(b"{}")))
         scripted = runner.run(upstream.__aenter__())
         gateway = running(

@@ -1,4 +1,4 @@
-"""Promises 13 to 15: what a client may make the gateway hold or spend, and that nothing it sends is a 5xx."""
+"""What a client may make the gateway hold or spend, and that nothing it sends is a 5xx."""
 
 import gzip
 import json

@@ -1,4 +1,4 @@
-"""Promises 11, 12, 16 and 18: every wait has an end of our own, who leaves is let go, who is too many is told so."""
+"""Every wait has an end of our own, who leaves is let go, who is too many is told so."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Promises 19 to 23: what a client is told when something went wrong, in a form that SDKs understand."""
+"""What a client is told when something went wrong, in a form that SDKs understand."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Promise 25: HTTP/1.1 as it should be, towards old clients and new ones."""
+"""HTTP/1.1 as it should be, towards old clients and new ones."""
 
 import pytest
 

@@ -5,7 +5,9 @@ import json
 
 from gateway.demo_upstream import DemoUpstream
 from tests.journey.conftest import Connect, Start
+from tests.support.clock import FakeClock
 from tests.support.gateway import RawReply
+from tests.support.raw_upstream import raw_upstream, say, whole
 
 CHAT = b'{"model":"demo","messages":[{"role":"user","content":"one two three"}]}'
 KEYS = "auth: {keys: [{user: alice, key: sk-gw-alice-0123456789}, {user: bob, key: sk-gw-bob-0123456789ab}]}\n"
@@ -216,6 +218,23 @@ async def test_an_upstreams_limit_is_told_too(
     assert reply.header("x-ratelimit-limit-tokens") is None
 
 
+async def test_every_answer_tells_of_each_limit_once(
+    demo: DemoUpstream, start: Start, connect: Connect
+) -> None:
+    """Beside a user's limit the upstream's is told where it is tighter, also when it refuses; no field stands twice."""
+    limits = "limits: [{per: user, requests: 10/h, tokens: 9000/h}, {per: upstream, requests: 1/h}]"
+    client = await connect(await start(demo.url, KEYS + limits))
+    seen = []
+    for _ in range(2):
+        client.request("POST", "/v1/chat/completions", CHAT, ALICE)
+        reply = await client.reply()
+        told = [(n, v) for n, v in reply.headers if n.lower().startswith("x-ratelimit-limit-")]
+        seen.append((reply.status, sorted(told)))
+
+    told = [("x-ratelimit-limit-requests", "1"), ("x-ratelimit-limit-tokens", "9000")]
+    assert seen == [(200, told), (429, told)]
+
+
 async def test_who_hangs_up_pays_for_the_prompt(
     demo: DemoUpstream, start: Start, connect: Connect
 ) -> None:
@@ -237,3 +256,37 @@ async def test_who_hangs_up_pays_for_the_prompt(
     left = int((await next_one.reply()).header("x-ratelimit-remaining-tokens") or 0)
 
     assert 8000 < left < 9500
+
+
+async def test_waiting_for_an_upstream_s_place_is_not_its_time(
+    start: Start, connect: Connect
+) -> None:
+    """However long a call queued for its upstream's limit, the upstream has its whole time to answer in."""
+    clock, answer = FakeClock(), asyncio.Event()
+    answered = say(answer, whole(b"{}", b"Content-Type: application/json"))
+    async with raw_upstream(say(then="hang"), answered) as up:
+        gateway = await start(
+            up.url,
+            "limits: [{per: upstream, concurrency: 1, wait: 60s}]",
+            upstream=", first_byte_timeout: 20s, retries: 0",
+            clock=clock,
+        )
+        first, second = await connect(gateway), await connect(gateway)
+        first.request("POST", "/v1/chat/completions", CHAT)
+        async with asyncio.timeout(10):
+            await up.asked.wait()
+        second.request("POST", "/v1/chat/completions", CHAT)
+        async with asyncio.timeout(10):
+            while gateway.app.calls_in_flight < 2:  # noqa: ASYNC110 - the gateway has no event for it
+                await asyncio.sleep(0.001)
+            for _ in range(100):  # it has come to where it queues
+                await asyncio.sleep(0)
+        clock.advance(21)
+        assert (await first.reply()).status == 504
+        async with asyncio.timeout(10):
+            while up.requests < 2:  # noqa: ASYNC110 - nor is there one for each request
+                await asyncio.sleep(0.001)
+        clock.advance(15)
+        answer.set()
+
+        assert (await second.reply()).status == 200

@@ -80,7 +80,7 @@ async def test_generating_is_measured_by_opentelemetry_s_names(
     assert histogram(gateway, "first_token") == {series: 1}
     assert histogram(gateway, "per_token") == {series: 1}
     assert gateway.app.metrics.streams.values == {(): 0}
-    assert histogram(gateway, "count_error") == {("input",): 2}
+    assert histogram(gateway, "count_error") == {("input",): 2, ("output",): 1}
 
 
 async def test_a_failure_has_its_type(demo: DemoUpstream, start: Start, connect: Connect) -> None:

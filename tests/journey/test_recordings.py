@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from gateway.demo_upstream import DemoUpstream
 from tests.journey.conftest import KEY, Connect, Start
 from tests.support.raw_upstream import STREAM_HEAD, chunked, raw_upstream, say, whole
@@ -114,6 +116,30 @@ async def test_a_cut_reply_is_not_recorded(start: Start, connect: Connect, tmp_p
         assert not (await client.reply()).whole
 
     assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        whole(b'{"error":{"message":"no such key: ' + KEY.encode() + b'"}}', status=b"403 No"),
+        whole(b'{"text":"' + KEY.encode() + b'"}'),
+        STREAM_HEAD + chunked(b"data: " + KEY.encode() + b"\n\n"),
+        whole(b"{}", b"X-Asked-With: " + KEY.encode()),
+    ],
+)
+async def test_a_reply_that_holds_the_key_is_not_recorded(
+    start: Start, connect: Connect, tmp_path: Path, reply: bytes
+) -> None:
+    """What an upstream echoes of its key, in an error or anywhere else, comes into no file; the next one is kept."""
+    async with raw_upstream(say(reply), say(whole(b"{}"))) as upstream:
+        client = await connect(await start(upstream.url, mode("record", tmp_path / "r")))
+        for body in (CHAT, STREAM):
+            client.request("POST", "/v1/chat/completions", body)
+            await client.reply()
+
+    kept = [path.read_text() for path in (tmp_path / "r").iterdir()]
+    assert len(kept) == 1
+    assert KEY not in kept[0]
 
 
 async def test_what_cannot_be_written_costs_the_client_nothing(

@@ -220,19 +220,6 @@ async def test_an_upstream_that_breaks_is_a_failure_for_all(start: Start, connec
     assert [reply.status for reply in replies] == [502] * 3
 
 
-async def test_a_stream_that_breaks_is_cut_for_all(start: Start, connect: Connect) -> None:
-    """No reader takes a broken stream for a whole one."""
-    go = asyncio.Event()
-    piece = chunked(EVENTS[0], end=False)
-    async with raw_upstream(say(STREAM_HEAD, piece, go, then="cut")) as upstream:
-        gateway = await start(upstream.url, CACHE)
-        clients = await asking(gateway, connect, 2, STREAM)
-        go.set()
-        replies = [await client.reply() for client in clients]
-
-    assert [(reply.body, reply.whole) for reply in replies] == [(EVENTS[0], False)] * 2
-
-
 async def test_a_fallbacks_reply_is_shared_and_not_kept(start: Start, connect: Connect) -> None:
     """Another model's answer helps those who wait, and nobody later."""
     go = asyncio.Event()

@@ -58,6 +58,9 @@ def receiving() -> Iterator[Receiver]:
         server.server_close()
 
 
-def attributes(span: Span) -> dict[str, str | int]:
+def attributes(span: Span) -> dict[str, str | int | float | bool]:
     """Return a span's attributes as plain values."""
-    return {one.key: one.value.string_value or one.value.int_value for one in span.attributes}
+    return {
+        one.key: getattr(one.value, one.value.WhichOneof("value") or "string_value")
+        for one in span.attributes
+    }

@@ -1,5 +1,6 @@
 """The counter as a whole: golden cases, the memo, threads, and payloads that are malformed in any way."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -35,10 +36,12 @@ class Desk:
     def __init__(self) -> None:
         self.calls = 0
 
-    async def __call__(self, function: Callable[[], T], /) -> T:
+    def __call__(self, function: Callable[[], T], /) -> "asyncio.Future[T]":
         """Run at once."""
         self.calls += 1
-        return function()
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        done.set_result(function())
+        return done
 
 
 def chat(text: str) -> dict[str, object]:
@@ -59,6 +62,32 @@ async def test_large_requests_leave_the_loop() -> None:
     assert await counter.count_texts(["a b c", "d"], "gpt-4o") == 4
     assert await counter.count_texts(["word " * INLINE_CHARACTERS], "gpt-4o") == 8193
     assert desk.calls == 3
+
+
+async def test_what_was_said_is_counted_though_its_client_leaves() -> None:
+    """A cancellation while a reply is counted comes after the count, which is owed."""
+    threads: list[asyncio.Future[int]] = []
+
+    def slow(function: Callable[[], int], /) -> "asyncio.Future[int]":
+        threads.append(asyncio.get_running_loop().create_future())
+        return threads[-1]
+
+    counter = TokenCounter(ModelTable(), encodings=(), offload=slow)  # type: ignore[arg-type]
+    counted = []
+
+    async def settle() -> None:
+        counted.append(await counter.count_texts(["word " * INLINE_CHARACTERS], "gpt-4o"))
+        await asyncio.sleep(3600)
+
+    async with asyncio.TaskGroup() as tasks:
+        settling = tasks.create_task(settle())
+        await asyncio.sleep(0)
+        settling.cancel()
+        await asyncio.sleep(0)
+        threads[0].set_result(8193)
+
+    assert counted == [8193]
+    assert settling.cancelled()
 
 
 def test_texts_beyond_any_window_are_bounded() -> None:
@@ -284,3 +313,37 @@ def test_numbers_too_long_to_write_are_counted() -> None:
     payload = {"response_format": {"type": "json_schema", "json_schema": {"schema": schema}}}
 
     assert COUNTER.count_now("chat", payload, "gpt-4o").certainty == "estimate"
+
+
+turns = st.fixed_dictionaries(
+    {
+        "role": st.sampled_from(("system", "developer", "user", "assistant", "tool", "poet")),
+        "content": st.text("ab ", max_size=9) | st.none(),
+    },
+    optional={"name": st.just("n")},
+)
+
+
+@given(
+    st.lists(turns, max_size=9), st.sampled_from(("gpt-4o", "gpt-4", "gpt-5", "llama", "o3-mini"))
+)
+def test_a_chat_of_texts_alone_has_the_same_count(
+    messages: list[dict[str, object]], model: str
+) -> None:
+    """The short way and the long one agree, or the short one leaves it."""
+    payload = {"messages": messages}
+
+    plain = COUNTER.count_plain(payload, model)
+    assert plain in (None, COUNTER.count_now("chat", payload, model))
+    texts = all(type(m["content"]) is str and len(m) == 2 for m in messages)
+    known = all(m["role"] not in ("tool", "poet") for m in messages)
+    assert (plain is not None) == (texts and known)
+
+
+def test_another_configuration_counts_by_its_own_models() -> None:
+    """What was found out under the one before is forgotten."""
+    counter = TokenCounter(ModelTable())
+    text = "日本語のテキスト"
+    assert counter.count_now("chat", chat(text), "mine").encoding == "o200k_base"
+    counter.serve(ModelTable([ModelOverride(pattern="mine", tokenizer="cl100k_base")]))
+    assert counter.count_now("chat", chat(text), "mine").encoding == "cl100k_base"

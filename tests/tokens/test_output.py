@@ -3,7 +3,8 @@
 import pytest
 
 from gateway.tokens import ModelTable, OutputCounter, TokenCounter
-from gateway.types import Output
+from gateway.tokens.output import COMPARED_OF
+from gateway.types import Output, Usage
 
 
 @pytest.mark.parametrize(
@@ -31,3 +32,36 @@ async def test_secret_reasoning_is_learned() -> None:
     assert await outputs.count("gpt-5-mini", Output(texts=("word " * 500,))) == 503
     assert await outputs.count("gpt-4o", Output(texts=("Hi",))) == 3
     assert await outputs.count("o3", Output(texts=("Hi",))) == 3
+
+
+def test_one_reply_in_sixteen_is_compared(counter: TokenCounter) -> None:
+    """The first reply is counted beside its report, and then each sixteenth; the rest are not read for it."""
+    outputs = OutputCounter(counter)
+    asked: list[None] = []
+
+    def said() -> Output:
+        asked.append(None)
+        return Output(texts=("Hello world",))
+
+    errors = [outputs.error("gpt-4o", said, Usage(output_tokens=5)) for _ in range(COMPARED_OF + 1)]
+
+    assert errors == [0.2] + [None] * 15 + [0.2]
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("output", "reported"),
+    [
+        (Output(texts=("Hello world",), scale=1.5), Usage(output_tokens=4)),
+        (Output(texts=("Hello world",)), Usage(output_tokens=4, reasoning_tokens=2)),
+        (Output(texts=("Hello world",)), Usage(output_tokens=4, audio_output_tokens=2)),
+        (Output(texts=("word " * 2000,)), Usage(output_tokens=2000)),
+        (Output(), Usage(output_tokens=4)),
+    ],
+    ids=["a part", "hidden", "spoken", "long", "nothing"],
+)
+def test_only_what_is_known_whole_is_compared(
+    counter: TokenCounter, output: Output, reported: Usage
+) -> None:
+    """Where a part of what a reply cost was not read, its count says nothing about counting."""
+    assert OutputCounter(counter).error("gpt-4o", lambda: output, reported) is None

@@ -66,6 +66,26 @@ async def test_a_call_is_a_span(
     assert span.end_time_unix_nano > span.start_time_unix_nano
 
 
+async def test_a_stream_s_span_tells_when_it_began(
+    demo: DemoUpstream, start: Start, connect: Connect, receiver: Receiver
+) -> None:
+    """It stands in seconds from the call's begin to the first byte of the body, and for whole replies not at all."""
+    gateway = await start(demo.url, f"{MODELS}tracing: {{endpoint: '{receiver.url}'}}\n")
+    client = await connect(gateway)
+    for body in (CHAT, CHAT[:-1] + b',"stream":true}'):
+        client.request("POST", "/v1/chat/completions", body)
+        assert (await client.reply()).status == 200
+    await gateway.app.drain()
+
+    whole, stream = map(attributes, receiver.spans)
+    assert stream["gen_ai.request.stream"] is True
+    first_seconds = stream["gen_ai.response.time_to_first_chunk"]
+    lasted = receiver.spans[1].end_time_unix_nano - receiver.spans[1].start_time_unix_nano
+    assert isinstance(first_seconds, float)
+    assert 0 < first_seconds < lasted / 1e9 + 1
+    assert not {"gen_ai.request.stream", "gen_ai.response.time_to_first_chunk"} & set(whole)
+
+
 async def test_a_trace_begins_here_where_the_client_has_none(
     demo: DemoUpstream, start: Start, connect: Connect, receiver: Receiver
 ) -> None:

@@ -157,6 +157,21 @@ def test_words_can_be_counted_where_usage_is_missing() -> None:
     assert output == Output(texts=("".join(f"{number} " for number in range(2_000)),))
 
 
+def test_words_can_be_counted_beside_their_usage() -> None:
+    """The words of a whole reply that reports its usage can be read too, by whoever asks for them."""
+    reply = Transcript(content_type=b"application/json")
+    body = (
+        b'{"object":"chat.completion","choices":[{"index":0,"message":{"content":"Hello",'
+        b'"tool_calls":[{"function":{"name":"f","arguments":"{}"}}]}}],'
+        b'"usage":{"prompt_tokens":3,"completion_tokens":8}}'
+    )
+    reply.feed(body)
+    reply.finish()
+
+    assert reply.usage() == Usage(input_tokens=3, output_tokens=8)
+    assert reply.output() == Output(texts=("Hello",), tool_calls=(("f", "{}"),))
+
+
 def test_words_are_extrapolated_where_usage_was_expected() -> None:
     """Where a stream is cut before the usage that was asked for, its last words tell how much was said."""
     parts = [chunk("word ") for _ in range(400)]

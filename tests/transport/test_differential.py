@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
 import pytest
-import uvloop
 from hypothesis import HealthCheck, Phase, event, given, settings
 
 from gateway.clock import SystemClock
@@ -21,6 +20,7 @@ from gateway.transport import Transport
 from gateway.transport.aiohttp_client import AiohttpTransport
 from gateway.transport.pool import Pool
 from gateway.types import Headers
+from tests.loops import new_loop
 from tests.support.raw_upstream import HANG_SECONDS, RawUpstream, Say, raw_upstream, say
 from tests.support.replies import CHUNKS, ODDITIES, TRAILERS, Script, scripts, smallest
 from tests.transport.conftest import request
@@ -109,7 +109,7 @@ class Bench:
     """Both clients and the upstream that they ask, in a loop of their own."""
 
     def __init__(self) -> None:
-        self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+        self._runner = asyncio.Runner(loop_factory=new_loop)
         self._stack = contextlib.AsyncExitStack()
         self._upstream: RawUpstream = self._runner.run(
             self._stack.enter_async_context(raw_upstream(say()))
@@ -131,7 +131,7 @@ class Bench:
         asked = request(self._upstream.port, b"", method=method)
         async with asyncio.timeout(HANG_SECONDS):
             try:
-                reply = await client.open(asked, first_byte_seconds=1.0)
+                reply = await client.open(asked, first_byte_seconds=HANG_SECONDS / 2)
             except UpstreamError as error:
                 return Seen(outcome=type(error).__name__)
             try:
