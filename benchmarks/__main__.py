@@ -65,7 +65,7 @@ def _load() -> str:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="how often all is measured (3)")
-    parser.add_argument("--seconds", type=float, default=2, help="how long a measurement is (2)")
+    parser.add_argument("--seconds", type=float, default=1, help="how long a load lasts (1)")
     parser.add_argument("--only", default="", metavar="TEXT", help="cases with TEXT in their name")
     parser.add_argument("--peers", default="", metavar="NAMES", help="all, or a list with commas")
     parser.add_argument(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 START_SECONDS = 90.0
 STOP_SECONDS = 10.0
+SETTLE_SECONDS = 3.0
 
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
@@ -63,6 +64,18 @@ class Program:
                 return
             time.sleep(0.05)
         raise StartFailedError(self._log.read_text(errors="replace")[-2_000:])
+
+    def settle(self) -> None:
+        """Return when it does nothing any more, or after some seconds: what it still does is not another's."""
+        end = time.monotonic() + SETTLE_SECONDS
+        before = self.cpu_seconds()
+        while time.monotonic() < end:
+            time.sleep(0.1)
+            # A tenth of a second has ten ticks.
+            now = self.cpu_seconds()
+            if now - before <= 1 / _TICKS_PER_SECOND:
+                return
+            before = now
 
     def stop(self) -> None:
         """End it, gently at first."""

@@ -58,13 +58,10 @@ class Run:
             upstream = self._start(UPSTREAM, 0)
             running = [upstream, *self._all_started(upstream.port)]
             whole = [target for target in running if not target.target.only]
-            seconds = self._plan.seconds
             for number in range(1, self._plan.rounds + 1):
                 self._cpu(running, number)
-                self._turns(
-                    "latency", whole, partial(stages.latency, seconds=seconds, number=number)
-                )
-            self._turns("neighbours", whole, partial(stages.neighbours, seconds=seconds))
+                self._turns("latency", whole, partial(stages.latency, number=number))
+            self._turns("neighbours", whole, stages.neighbours)
             self._turns("memory", whole, stages.loaded)
             self._turns("held", whole, partial(stages.held, load=self._load))
             self._turns("stalls", whole[1:], stages.stalls)
@@ -73,7 +70,7 @@ class Run:
 
     def _all_started(self, upstream: int) -> Iterator[Running]:
         targets = list(self._plan.targets)
-        if shutil.which("redis-server"):
+        if shutil.which("redis-server") and "cpu" in self._plan.stages:
             targets.append(gateway_on_redis(self._start(REDIS, 0).port))
         for target in targets:
             try:
@@ -131,9 +128,10 @@ class Run:
             )
         except LoadFailedError as error:
             self.samples.fail(f"{case.name}, cpu", target, error)
-            return
+            figures = {}
         for name, value in figures.items():
             self.samples.add(f"{case.name}, {name}", target, number, value)
+        target.program.settle()
 
     def _turns(self, stage: str, running: Sequence[Running], measure: Measure) -> None:
         """Let the targets take their turn at a stage; one that fails at it is not asked again."""
@@ -145,3 +143,4 @@ class Run:
                     measure(target, self.samples)
                 except LoadFailedError as error:
                     self.samples.fail(stage, target, error)
+                target.program.settle()

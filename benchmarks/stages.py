@@ -10,7 +10,9 @@ from benchmarks.loads import Load, LoadFailedError
 from benchmarks.samples import Samples, percentile
 from benchmarks.targets import Running
 
-# "At a low rate": calls a second of one client; and how many calls are timed.
+# How long calls are timed that follow each other at once, and those at a low rate, a second; and how many streams.
+QUICK_SECONDS = 1.0
+PACED_SECONDS = 2.0
 RATE = 30
 FIRST_EVENTS = 20
 # In streams whose memory is measured an event is rare.
@@ -47,14 +49,14 @@ def loaded(target: Running, samples: Samples) -> None:
     samples.add("memory after load", target, 1, target.program.memory_bytes() / 2**20)
 
 
-def latency(target: Running, samples: Samples, *, seconds: float, number: int) -> None:
+def latency(target: Running, samples: Samples, *, number: int) -> None:
     """Time calls one at a time, as fast as they go and at a low rate, and streams' first events."""
     client = Client(target)
     client.ask()
-    quick, end = [], time.monotonic() + seconds / 2
+    quick, end = [], time.monotonic() + QUICK_SECONDS
     while time.monotonic() < end:
         quick.append(client.ask())
-    paced = _paced(client, RATE, seconds)
+    paced = _paced(client, RATE, PACED_SECONDS)
     client.close()
     first = Client(target, streams(1, HELD_RATE))
     firsts = [first.first_event() for _ in range(FIRST_EVENTS)]
@@ -88,13 +90,13 @@ def held(target: Running, samples: Samples, *, load: Load) -> None:
     samples.add("streams held", target, 1, count)
 
 
-def neighbours(target: Running, samples: Samples, *, seconds: float) -> None:
+def neighbours(target: Running, samples: Samples) -> None:
     """Time small calls alone, and beside prompts of some 45,000 tokens."""
     client, big = Client(target), Client(target, BIG)
     big.ask()
-    alone = percentile(_paced(client, PROBE_RATE, seconds), 0.99)
+    alone = percentile(_paced(client, PROBE_RATE, PACED_SECONDS), 0.99)
     with beside(big, BIG_RATE):
-        crowded = percentile(_paced(client, PROBE_RATE, seconds), 0.99)
+        crowded = percentile(_paced(client, PROBE_RATE, PACED_SECONDS), 0.99)
     client.close()
     big.close()
     samples.add("small calls alone, p99", target, 1, alone * 1e3)

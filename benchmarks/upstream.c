@@ -23,10 +23,14 @@
 
 enum { MAX_CONNECTIONS = 65536, MAX_HEAD = 4096, BEAT_NS = 1000000 };
 
+#define LAST_CHUNK "\r\n0\r\n\r\n" /* No JSON has a line break like these inside a string. */
+
 struct connection {
     int fd;
     int place;       /* among the streams; -1: not one of them */
     long body_left;  /* bytes of the request's body to come; -1: its head is not whole */
+    int chunked;     /* the body's end is told by its last bytes, which are kept here */
+    char tail[sizeof LAST_CHUNK];
     size_t head_size, chunk_sent;
     long period, due; /* of a stream's chunks, in nanoseconds */
     char head[MAX_HEAD + 1];
@@ -115,6 +119,16 @@ static int answer(struct connection *c)
     return send_chunk(c);
 }
 
+/* Note what came of a chunked body; 1: it is whole. */
+static int last_chunk(struct connection *c, const char *bytes, size_t size)
+{
+    size_t wanted = sizeof LAST_CHUNK - 1;
+    size_t fresh = size < wanted ? size : wanted;
+    memmove(c->tail, c->tail + fresh, wanted - fresh);
+    memcpy(c->tail + wanted - fresh, bytes + size - fresh, fresh);
+    return memcmp(c->tail, LAST_CHUNK, wanted) == 0;
+}
+
 /* Take what came; 0: the connection is over. */
 static int receive(struct connection *c)
 {
@@ -126,14 +140,18 @@ static int receive(struct connection *c)
     memcpy(c->head + c->head_size, buffer, kept);
     c->head_size += kept;
     c->head[c->head_size] = 0;
-    if (c->body_left >= 0) {
+    if (c->body_left >= 0 && c->chunked) {
+        c->body_left = !last_chunk(c, buffer, got);
+    } else if (c->body_left >= 0) {
         c->body_left -= got;
     } else {
         char *end = strstr(c->head, "\r\n\r\n");
         if (end == NULL) return c->head_size < MAX_HEAD;
         long head_size = end + 4 - c->head;
         *end = 0;
+        c->chunked = strcasestr(c->head, "\r\ntransfer-encoding: chunked") != NULL;
         c->body_left = number(c->head, "\r\ncontent-length:") - (c->head_size - kept + got - head_size);
+        if (c->chunked) c->body_left = !last_chunk(c, buffer, got);
     }
     if (c->body_left < 0) return 0; /* More than one request at a time is not for us. */
     return c->body_left > 0 || answer(c);

@@ -48,7 +48,7 @@ def _target(home: Path) -> Target:
         slower=10,
         caches=True,
         note="one master key (keys of users need a database), a request limit and a token limit on "
-        "the model, its cache in memory, metrics; no strict check of bodies; changes the bytes",
+        "the model, its cache in memory, metrics; no strict check of bodies",
     )
 
 

@@ -34,8 +34,7 @@ def _target(home: Path) -> Target:
         peer=True,
         installed=lambda: node_modules(home),
         slower=10,
-        note="no keys of users, no counting, no limits, no cache and no metrics in what npm installs; "
-        "changes the bytes of whole replies",
+        note="no keys of users, no counting, no limits, no cache and no metrics in what npm installs",
     )
 
 

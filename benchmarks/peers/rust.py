@@ -35,8 +35,8 @@ def _smg(home: Path) -> Target:
         prepare=prepare,
         peer=True,
         installed=lambda: environment(home),
-        note="metrics; no keys of users, no counting, no limits of users or tokens, no cache, "
-        "no log line a call",
+        note="metrics, log lines for each call; no keys of users, no counting, no limits of users or "
+        "tokens, no cache",
     )
 
 
