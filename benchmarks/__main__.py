@@ -4,6 +4,7 @@ import argparse
 import os
 import resource
 import shutil
+import signal
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from benchmarks.run import STAGES, Plan, Run
 from benchmarks.targets import TARGETS
 
 RESULTS = Path(__file__).with_name("results")
-TOOLS = ("nginx", "wrk", "cc", "taskset")
+TOOLS = ("nginx", "wrk", "cc", "taskset", "setpriv")
 
 
 def main() -> int:
@@ -25,6 +26,8 @@ def main() -> int:
     if missing or len(cores) < 2:
         print(f"needs two cores and {', '.join(TOOLS)}; missing: {missing}", file=sys.stderr)
         return 1
+    # However the run is ended, its programs are ended first.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     # A stream takes two descriptors of its target, which inherits the limit.
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

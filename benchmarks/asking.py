@@ -69,7 +69,10 @@ class Client:
         self._socket.close()
 
     def _connect(self) -> socket.socket:
-        fresh = socket.create_connection(("127.0.0.1", self._port), ANSWER_SECONDS)
+        try:
+            fresh = socket.create_connection(("127.0.0.1", self._port), ANSWER_SECONDS)
+        except OSError as error:
+            raise LoadFailedError(f"no connection: {error}") from error
         fresh.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return fresh
 
@@ -78,7 +81,10 @@ class Client:
         before, after = self._halves
         asked = b"%b%08d%b" % (before, self._serial, after)
         began = time.perf_counter()
-        self._socket.sendall(asked)
+        try:
+            self._socket.sendall(asked)
+        except OSError as error:
+            raise LoadFailedError(f"the connection ended: {error}") from error
         return began
 
     def _receive(self) -> bytes:
@@ -86,6 +92,8 @@ class Client:
             said = self._socket.recv(1 << 16)
         except TimeoutError as error:
             raise LoadFailedError(f"no answer in {ANSWER_SECONDS:g} s") from error
+        except OSError as error:
+            raise LoadFailedError(f"the connection ended: {error}") from error
         if not said:
             raise LoadFailedError("the connection ended")
         return said

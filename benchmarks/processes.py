@@ -97,10 +97,13 @@ def _stat(process: Path) -> list[str]:
 def program(
     argv: Sequence[str], *, core: int, log: Path, environ: Mapping[str, str] | None = None
 ) -> Iterator[Program]:
-    """Run a program on one core, in a session of its own; what it prints goes to `log`."""
+    """Run a program on one core, in a session of its own; what it prints goes to `log`.
+
+    It ends with the block, or with this process, however that ends.
+    """
     with log.open("wb") as out:
         popen = subprocess.Popen(
-            ["taskset", "-c", str(core), *argv],
+            ["setpriv", "--pdeathsig", "KILL", "taskset", "-c", str(core), *argv],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,

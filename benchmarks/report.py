@@ -1,5 +1,6 @@
 """What the results say, as Markdown: docs/benchmarks.md is made from its data by this alone."""
 
+import argparse
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,11 +29,15 @@ def publish(found: Results) -> None:
 
 
 def main() -> int:
-    """Print the report of a run that was kept; return the exit code."""
-    if len(sys.argv) != 2:
-        print("python -m benchmarks.report benchmarks/results/FILE.json", file=sys.stderr)
-        return 2
-    print(markdown(read(Path(sys.argv[1]))))
+    """Print the report of a run that was kept, or publish it; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
+    parser.add_argument("file", type=Path, help="such as docs/benchmarks.json")
+    parser.add_argument("--publish", action="store_true", help="write docs/benchmarks.md and more")
+    options = parser.parse_args()
+    found = read(options.file)
+    print(markdown(found))
+    if options.publish:
+        publish(found)
     return 0
 
 
@@ -152,12 +157,12 @@ def _footprint(found: Results) -> str:
     sizes = {one.name: one for one in found.targets}
 
     def size(name: str) -> str:
-        one = sizes[name]
-        return "" if one.size_mb is None else f"{one.size_mb:,.0f}"
+        one = sizes.get(name)
+        return "" if one is None or one.size_mb is None else f"{one.size_mb:,.0f}"
 
     def packages(name: str) -> str:
-        one = sizes[name]
-        return "" if one.packages is None else str(one.packages)
+        one = sizes.get(name)
+        return "" if one is None or one.packages is None else str(one.packages)
 
     columns: list[Column] = [
         ("start to first answer, s", _plain(found, "start to first answer", "{:.2f}")),
@@ -205,8 +210,9 @@ def _ahead(found: Results) -> str:
 def _who(found: Results) -> str:
     lines = []
     for one in found.targets:
-        changes = "; it changes the bytes of replies" if one.peer and not one.exact else ""
-        lines.append(f"- **{one.name}**: {one.note}{changes}.\n")
+        changes = "" if one.exact else "; it changes the bytes of replies"
+        version = f" {one.version}" if one.version else ""
+        lines.append(f"- **{one.name}**{version}: {one.note}{changes}.\n")
     lines += [f"- {name} is left out: {why}\n" for name, why in found.left_out.items()]
     lines += [f"- No value of {what}: {why}\n" for what, why in found.failed.items()]
     return "".join(lines)
@@ -254,13 +260,7 @@ def _table(found: Results, columns: Sequence[Column], extra: Sequence[str] = ())
     names = [UPSTREAM.name, *(one.name for one in found.targets), *extra]
     rows = []
     for name in names:
-        said = []
-        for _, say in columns:
-            try:
-                said.append(say(name))
-            except KeyError:
-                # The upstream was not described.
-                said.append("")
+        said = [say(name) for _, say in columns]
         if any(said):
             rows.append([name, *said])
     return _rows(["", *(head for head, _ in columns)], rows)

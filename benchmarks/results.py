@@ -24,6 +24,7 @@ class Described:
     exact: bool
     size_mb: float | None = None
     packages: int | None = None
+    version: str = ""
     # How many times slower its streams were paced.
     slower: int = 1
 
@@ -82,6 +83,7 @@ def described(target: Target, exact: Mapping[str, bool]) -> Described:
         exact=exact.get(target.name, False),
         size_mb=installed.size_bytes / 1e6 if installed else None,
         packages=installed.packages if installed else None,
+        version=installed.version if installed else "",
         slower=target.slower,
     )
 

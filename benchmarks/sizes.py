@@ -1,6 +1,9 @@
 """What an installation takes: bytes on disk, and how many packages."""
 
+import contextlib
+import json
 import re
+import subprocess
 import tomllib
 from dataclasses import dataclass
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
@@ -13,10 +16,11 @@ TOOLS = {"pip", "setuptools", "wheel"}
 
 @dataclass(frozen=True, slots=True)
 class Installed:
-    """Bytes on disk, interpreters not counted, and the number of packages."""
+    """Bytes on disk, interpreters not counted, the number of packages, and the version of the first."""
 
     size_bytes: int
     packages: int
+    version: str
 
 
 def gateway() -> Installed:
@@ -36,18 +40,21 @@ def gateway() -> Installed:
         needed = found[name].requires or []
         names += [_name(text) for text in needed if "extra ==" not in text]
     own = _bytes(ROOT / "gateway")
-    return Installed(own + sum(map(_distribution_bytes, found.values())), 1 + len(found))
+    whole = own + sum(map(_distribution_bytes, found.values()))
+    return Installed(whole, 1 + len(found), commit(ROOT))
 
 
-def environment(folder: Path) -> Installed:
+def environment(folder: Path, package: str) -> Installed:
     """Return what a virtual environment holds beside the tools that each has."""
     site = next((folder / "lib").glob("python3*/site-packages"))
-    packages = {path.name.partition("-")[0].lower() for path in site.glob("*.dist-info")}
+    named = (path.name.removesuffix(".dist-info") for path in site.glob("*.dist-info"))
+    packages = dict(name.lower().split("-", 1) for name in named)
     tools = sum(_bytes(path) for path in site.iterdir() if path.name.partition("-")[0] in TOOLS)
-    return Installed(_bytes(site) - tools, len(packages - TOOLS))
+    version = packages[package.replace("-", "_")]
+    return Installed(_bytes(site) - tools, len(packages.keys() - TOOLS), version)
 
 
-def node_modules(folder: Path) -> Installed:
+def node_modules(folder: Path, package: str) -> Installed:
     """Return what npm laid down."""
     manifests = folder.glob("node_modules/**/package.json")
     packages = [
@@ -56,12 +63,21 @@ def node_modules(folder: Path) -> Installed:
         if path.parents[1].name == "node_modules"
         or (path.parents[2].name == "node_modules" and path.parents[1].name.startswith("@"))
     ]
-    return Installed(_bytes(folder / "node_modules"), len(packages))
+    manifest = json.loads((folder / "node_modules" / package / "package.json").read_text())
+    return Installed(_bytes(folder / "node_modules"), len(packages), manifest["version"])
 
 
-def binary(path: Path) -> Installed:
+def binary(path: Path, source: Path) -> Installed:
     """Return what one program takes."""
-    return Installed(path.stat().st_size, 1)
+    return Installed(path.stat().st_size, 1, commit(source))
+
+
+def commit(source: Path) -> str:
+    """Return what Git calls the state of a checkout; nothing where that cannot be told."""
+    asked = ["git", "-C", str(source), "describe", "--always", "--tags", "--dirty"]
+    with contextlib.suppress(OSError, subprocess.CalledProcessError):
+        return subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
+    return ""
 
 
 def _name(requirement: str) -> str:

@@ -19,8 +19,7 @@ FIRST_EVENTS = 20
 MEMORY_STREAMS = streams(500, 1)
 # A stream counts as held while its events come in time.
 HELD_RATE = 20
-HELD_STEP = 500
-HELD_MOST = 5_000
+HELD_STEPS = (50, 100, 250, *range(500, 5_001, 500))
 HELD_DELAY_US = 100_000
 # What large prompts a second small calls have beside them.
 BIG_RATE = 10
@@ -70,10 +69,10 @@ def latency(target: Running, samples: Samples, *, number: int) -> None:
 def held(target: Running, samples: Samples, *, load: Load) -> None:
     """Find how many streams it holds whose events come in time, opening more and more."""
     count = 0
-    case = streams(HELD_STEP, HELD_RATE)
+    case = streams(HELD_STEPS[0], HELD_RATE)
     try:
         with load.streams(case, target) as opened:
-            for wanted in range(HELD_STEP, HELD_MOST + 1, HELD_STEP):
+            for wanted in HELD_STEPS:
                 opened.grow(wanted, 10.0)
                 time.sleep(0.3)
                 opened.read()

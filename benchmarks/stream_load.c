@@ -117,7 +117,7 @@ static void tell(void)
 {
     char line[64] = "";
     if (read(0, line, sizeof line - 1) <= 0) exit(0);
-    if (atoi(line) > wanted) {
+    if (atoi(line) > 0) {
         wanted = atoi(line);
         ready = 0;
         return;

@@ -39,7 +39,7 @@ def _gomodel(home: Path) -> Target:
         name="GoModel",
         prepare=prepare,
         peer=True,
-        installed=lambda: binary(home / "bin/gomodel"),
+        installed=lambda: binary(home / "bin/gomodel", home / "src"),
         note="one master key, usage and an audit log in SQLite, metrics; no counting before the call, "
         "no limits, no cache without Redis",
     )

@@ -44,7 +44,7 @@ def _target(home: Path) -> Target:
         name="LiteLLM",
         prepare=prepare,
         peer=True,
-        installed=lambda: environment(home),
+        installed=lambda: environment(home, "litellm"),
         slower=10,
         caches=True,
         note="one master key (keys of users need a database), a request limit and a token limit on "

@@ -32,7 +32,7 @@ def _target(home: Path) -> Target:
             "x-portkey-custom-host: http://127.0.0.1:{upstream}/v1",
         ),
         peer=True,
-        installed=lambda: node_modules(home),
+        installed=lambda: node_modules(home, "@portkey-ai/gateway"),
         slower=10,
         note="no keys of users, no counting, no limits, no cache and no metrics in what npm installs",
     )

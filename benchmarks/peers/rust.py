@@ -18,7 +18,7 @@ def _vllm_router(home: Path) -> Target:
         name="vllm-router",
         prepare=prepare,
         peer=True,
-        installed=lambda: environment(home),
+        installed=lambda: environment(home, "vllm-router"),
         note="metrics; no keys of users, no counting, no limits of users or tokens, no cache, "
         "no log line a call",
     )
@@ -34,7 +34,7 @@ def _smg(home: Path) -> Target:
         name="smg",
         prepare=prepare,
         peer=True,
-        installed=lambda: environment(home),
+        installed=lambda: environment(home, "smg"),
         note="metrics, log lines for each call; no keys of users, no counting, no limits of users or "
         "tokens, no cache",
     )
