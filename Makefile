@@ -8,6 +8,8 @@ PYTHON ?= $(shell for p in python3 python python3.14 python3.13 python3.12 pytho
 BIN := .venv/bin
 # What more to hand to pytest, the benchmark or the lock, e.g. ARGS="-k stream -x".
 ARGS ?=
+# Which other gateways the benchmark measures: all, or some, e.g. PEERS=litellm,portkey.
+PEERS ?=
 # What tests of the manifests ask, where it is there.
 export GATEWAY_KUBECTL ?= $(shell command -v kubectl)
 export GATEWAY_SYSTEMD_ANALYZE ?= $(shell command -v systemd-analyze)
@@ -38,8 +40,8 @@ check-all: check test ## all of it, then without asserts, in development mode wi
 soak: .venv/.dev ## hold 2,000 streams for minutes, then make many short calls: what is left must be nothing
 	$(BIN)/python -m benchmarks.soak $(ARGS)
 
-bench: .venv/.dev ## measure beside nginx and a bare aiohttp pass-through (needs nginx, wrk, cc, two cores)
-	$(BIN)/python -m benchmarks $(ARGS)
+bench: .venv/.dev ## measure beside nginx and, with PEERS=all, beside other gateways (needs nginx, wrk, cc, two cores)
+	$(BIN)/python -m benchmarks $(if $(PEERS),--peers $(PEERS)) $(ARGS)
 
 docs: .venv/.dev ## write what is generated from the code: docs/{configuration,validation,metrics}.md, config.schema.json, dashboards/boards/
 	$(BIN)/python -m docs.generate

@@ -1,7 +1,8 @@
 """What is measured: the table of cases, and the bytes that go up and come down in them."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 # Becomes a number that counts up, so that no two requests are alike.
 SERIAL = "########"
@@ -22,6 +23,14 @@ class Case:
     # Equal calls: only a header field that does not count differs.
     equal: bool = False
 
+    def slower(self, times: int) -> "Case":
+        """Return the case with fewer chunks a second in each stream."""
+        if self.rate is None or times == 1:
+            return self
+        rate = max(1, self.rate // times)
+        said = b'"max_tokens": %d'
+        return replace(self, rate=rate, body=self.body.replace(said % self.rate, said % rate))
+
     @property
     def unit(self) -> str:
         """What the figures are counted by."""
@@ -33,14 +42,15 @@ def _turn(role: str, size_bytes: int) -> dict[str, str]:
     return {"role": role, "content": (words * (size_bytes // len(words) + 1))[:size_bytes]}
 
 
-def _body(*turns: dict[str, str], stream: bool = False) -> bytes:
+def chat(*turns: dict[str, str], rate: int | None = None) -> bytes:
+    """Return the body of a chat: for a whole reply, or a stream of `rate` chunks a second."""
     question = {"role": "user", "content": f"Question {SERIAL}: what follows from this?"}
     payload: dict[str, object] = {
         "model": "gpt-4o-mini",
         "messages": [*turns, question],
         "temperature": 0.7,
-        "max_tokens": 256,
-        **({"stream": True} if stream else {}),
+        "max_tokens": 256 if rate is None else rate,
+        **({} if rate is None else {"stream": True}),
     }
     return json.dumps(payload).encode()
 
@@ -55,15 +65,26 @@ def _equal(body: bytes) -> bytes:
 _SMALL = _turn("system", 324)
 _TURNS = [_turn(role, 215) for _ in range(20) for role in ("user", "assistant")][1:]
 
+SMALL = Case(name="0.5 KB", body=chat(_SMALL), concurrency=32)
+BIG = Case(name="200 KB", body=chat(_turn("user", 200_000)), concurrency=16)
+
 CASES = (
-    Case(name="0.5 KB", body=_body(_SMALL), concurrency=32),
-    Case(name="10 KB, 20 turns", body=_body(*_TURNS), concurrency=32),
-    Case(name="200 KB", body=_body(_turn("user", 200_000)), concurrency=16),
-    Case(name="2 MB", body=_body(_turn("user", 2_000_000)), concurrency=4),
-    Case(name="0.5 KB, asked again", body=_equal(_body(_SMALL)), concurrency=32, equal=True),
-    Case(name="20 streams", body=_body(_SMALL, stream=True), concurrency=20, rate=250),
-    Case(name="1,000 streams", body=_body(_SMALL, stream=True), concurrency=1_000, rate=10),
+    SMALL,
+    Case(name="10 KB, 20 turns", body=chat(*_TURNS), concurrency=32),
+    BIG,
+    Case(name="2 MB", body=chat(_turn("user", 2_000_000)), concurrency=4),
+    Case(name="0.5 KB, asked again", body=_equal(chat(_SMALL)), concurrency=32, equal=True),
+    Case(name="20 streams", body=chat(_SMALL, rate=250), concurrency=20, rate=250),
+    Case(name="1,000 streams", body=chat(_SMALL, rate=10), concurrency=1_000, rate=10),
 )
+
+
+def streams(count: int, rate: int) -> Case:
+    """Return a case of so many streams at so many chunks a second."""
+    return Case(
+        name=f"{count:,} streams", body=chat(_SMALL, rate=rate), concurrency=count, rate=rate
+    )
+
 
 _REPLY_BYTES = 562
 
@@ -95,20 +116,28 @@ def _event(size_bytes: int) -> bytes:
         "choices": [{"index": 0, "delta": delta, "finish_reason": None}],
     }
     frame = len("data: \n\n")
-    delta["content"] = _turn("", size_bytes - frame - len(json.dumps(event)))["content"]
+    # The upstream writes the time at which it sends the event in place of the zeros.
+    stamp = f"@{0:016} "
+    rest = size_bytes - frame - len(json.dumps(event)) - len(stamp)
+    delta["content"] = stamp + _turn("", rest)["content"]
     return f"data: {json.dumps(event)}\n\n".encode()
 
 
 # What the upstream says: a whole reply, or the same event over and over; and how that looks on the wire.
 REPLY = _reply()
 EVENT = _event(300)
-REPLY_ON_THE_WIRE = (
-    b"HTTP/1.1 200 OK\r\n"
-    b"Content-Type: application/json\r\n"
-    b"Content-Length: %d\r\n"
-    b"x-request-id: req_benchmark\r\n"
-    b"\r\n%b" % (len(REPLY), REPLY)
-)
+MODELS = json.dumps(
+    {"object": "list", "data": [{"id": "gpt-4o-mini", "object": "model", "owned_by": "openai"}]}
+).encode()
+
+
+def _on_the_wire(body: bytes) -> bytes:
+    head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n{}\r\n"
+    return head.format(len(body), "x-request-id: req_benchmark\r\n").encode() + body
+
+
+REPLY_ON_THE_WIRE = _on_the_wire(REPLY)
+MODELS_ON_THE_WIRE = _on_the_wire(MODELS)
 STREAM_ON_THE_WIRE = (
     b"HTTP/1.1 200 OK\r\n"
     b"Content-Type: text/event-stream\r\n"
@@ -120,18 +149,20 @@ STREAM_ON_THE_WIRE = (
 )
 
 
-def request(case: Case, port: int) -> bytes:
-    """Return the bytes of one request of a case, as an OpenAI SDK would send them."""
-    head = (
-        "POST /v1/chat/completions HTTP/1.1\r\n"
-        f"Host: 127.0.0.1:{port}\r\n"
-        "Accept: application/json\r\n"
-        "Accept-Encoding: gzip, deflate\r\n"
-        "User-Agent: OpenAI/Python 2.0.0\r\n"
-        f"Authorization: Bearer {KEY}\r\n"
-        "Content-Type: application/json\r\n"
-        f"Content-Length: {len(case.body)}\r\n"
+def request(case: Case, port: int, fields: Sequence[str] = ()) -> bytes:
+    """Return the bytes of one request, as an OpenAI SDK would send them, with the fields that a target needs."""
+    # Of equal calls only this field differs, which does not count.
+    serial = (f"X-Stainless-Serial: {SERIAL}",) if case.equal else ()
+    lines = (
+        "POST /v1/chat/completions HTTP/1.1",
+        f"Host: 127.0.0.1:{port}",
+        "Accept: application/json",
+        "Accept-Encoding: gzip, deflate",
+        "User-Agent: OpenAI/Python 2.0.0",
+        f"Authorization: Bearer {KEY}",
+        "Content-Type: application/json",
+        f"Content-Length: {len(case.body)}",
+        *fields,
+        *serial,
     )
-    pace = "" if case.rate is None else f"X-Chunks-Per-Second: {case.rate}\r\n"
-    serial = f"X-Stainless-Serial: {SERIAL}\r\n" if case.equal else ""
-    return f"{head}{pace}{serial}\r\n".encode() + case.body
+    return "".join(f"{line}\r\n" for line in (*lines, "")).encode() + case.body

@@ -9,8 +9,9 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-START_SECONDS = 30.0
+START_SECONDS = 90.0
 STOP_SECONDS = 10.0
+SETTLE_SECONDS = 3.0
 
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
@@ -29,14 +30,28 @@ class Program:
     def cpu_seconds(self) -> float:
         """Return the user and system time that its processes have taken so far, by the kernel's accounting."""
         ticks = 0
-        for stat in Path("/proc").glob("[0-9]*/stat"):
+        for process in self._processes():
+            with contextlib.suppress(OSError):
+                fields = _stat(process)
+                ticks += int(fields[11]) + int(fields[12])
+        return ticks / _TICKS_PER_SECOND
+
+    def _processes(self) -> Iterator[Path]:
+        for process in Path("/proc").glob("[0-9]*"):
             # A process may have ended meanwhile.
             with contextlib.suppress(OSError):
-                # The name, in parentheses, may hold anything: the numbers follow the last one.
-                fields = stat.read_text().rpartition(")")[2].split()
-                if int(fields[3]) == self._popen.pid:
-                    ticks += int(fields[11]) + int(fields[12])
-        return ticks / _TICKS_PER_SECOND
+                if int(_stat(process)[3]) == self._popen.pid:
+                    yield process
+
+    def memory_bytes(self) -> int:
+        """Return the memory of its processes, what they share counted once (the kernel's PSS)."""
+        total_kib = 0
+        for process in self._processes():
+            with contextlib.suppress(OSError):
+                rollup = (process / "smaps_rollup").read_text()
+                line = next(line for line in rollup.splitlines() if line.startswith("Pss:"))
+                total_kib += int(line.split()[1])
+        return total_kib * 1024
 
     def wait_for(self, port: int) -> None:
         """Return when it listens on `port`.
@@ -50,6 +65,18 @@ class Program:
             time.sleep(0.05)
         raise StartFailedError(self._log.read_text(errors="replace")[-2_000:])
 
+    def settle(self) -> None:
+        """Return when it does nothing any more, or after some seconds: what it still does is not another's."""
+        end = time.monotonic() + SETTLE_SECONDS
+        before = self.cpu_seconds()
+        while time.monotonic() < end:
+            time.sleep(0.1)
+            # A tenth of a second has ten ticks.
+            now = self.cpu_seconds()
+            if now - before <= 1 / _TICKS_PER_SECOND:
+                return
+            before = now
+
     def stop(self) -> None:
         """End it, gently at first."""
         self._popen.terminate()
@@ -61,14 +88,22 @@ class Program:
         self._popen.wait()
 
 
+def _stat(process: Path) -> list[str]:
+    # The name, in parentheses, may hold anything: the numbers follow the last one.
+    return (process / "stat").read_text().rpartition(")")[2].split()
+
+
 @contextlib.contextmanager
 def program(
     argv: Sequence[str], *, core: int, log: Path, environ: Mapping[str, str] | None = None
 ) -> Iterator[Program]:
-    """Run a program on one core, in a session of its own; what it prints goes to `log`."""
+    """Run a program on one core, in a session of its own; what it prints goes to `log`.
+
+    It ends with the block, or with this process, however that ends.
+    """
     with log.open("wb") as out:
         popen = subprocess.Popen(
-            ["taskset", "-c", str(core), *argv],
+            ["setpriv", "--pdeathsig", "KILL", "taskset", "-c", str(core), *argv],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
@@ -80,6 +115,13 @@ def program(
         yield running
     finally:
         running.stop()
+
+
+def compiled(source: Path, folder: Path) -> Path:
+    """Compile a C program into `folder`; return where it is."""
+    binary = folder / source.stem
+    subprocess.run(["cc", "-O2", "-o", str(binary), str(source)], check=True)
+    return binary
 
 
 def free_port() -> int:
