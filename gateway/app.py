@@ -27,16 +27,18 @@ from gateway.config_loader import Loaded
 from gateway.config_tree import ConfigError
 from gateway.deadlines import Deadlines
 from gateway.door import RequestIds
-from gateway.downstream import RawReply, head_bytes
+from gateway.downstream import error_reply, head_bytes
 from gateway.entries import Entry
 from gateway.errors import GatewayError, StartError
 from gateway.ledger import Ledger
 from gateway.lifecycle import live, wait_until
+from gateway.listener import Listener
+from gateway.listener.connection import Connection
+from gateway.listener.head import Request
 from gateway.logs import Log
 from gateway.metering import Meter
 from gateway.metrics import Metrics
 from gateway.replies import http_date
-from gateway.server import DataServer
 from gateway.status.board import StatusBoard
 from gateway.status.routes import StatusPage
 from gateway.tasks import Tasks
@@ -100,12 +102,12 @@ class App:
         self._ledger: Ledger | None = None
         self._not_ready: str | None = "starting"
         self._status = StatusPage(StatusBoard(self._meter, clock, self._trouble), clock)
-        self._server = DataServer(
+        self._server = Listener(
             self._handle,
             deadlines=self._deadlines,
             header_seconds=self.config.server.header_timeout,
             keepalive_seconds=self.config.server.keepalive_timeout,
-            on_parser_error=self._unread,
+            refusal=self._refusal,
         )
         self._listener: asyncio.Server | None = None
         self._admin_runner: web.AppRunner | None = None
@@ -276,12 +278,12 @@ class App:
         if config.recordings != self.config.recordings:
             raise StartError("recordings has changed, which needs a restart")
 
-    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        if request.raw_path == "/healthz":
-            return self._healthz(request)
-        return await self._door.serve(request)
+    async def _handle(self, request: Request, connection: Connection) -> bool:
+        if request.line.target == "/healthz":
+            return self._healthz(request, connection)
+        return await self._door.serve(request, connection)
 
-    def _healthz(self, request: web.BaseRequest) -> web.StreamResponse:
+    def _healthz(self, request: Request, connection: Connection) -> bool:
         body = b"draining\n" if self._not_ready else b"ok\n"
         stays = request.keep_alive and not self._not_ready
         fields: Headers = (
@@ -291,14 +293,15 @@ class App:
             *((b"connection", b"close") for _ in range(not stays)),
         )
         head = head_bytes(503 if self._not_ready else 200, fields)
-        data = head if request.method == "HEAD" else head + body
-        return RawReply(data, keep_alive=stays)
+        connection.write(head if request.method == "HEAD" else head + body)
+        return stays
 
-    def _unread(self, error: GatewayError) -> Headers:
-        """Note a request that the parser refused; return what names it in the reply."""
+    def _refusal(self, error: GatewayError) -> bytes:
+        """Note a request that never became a call; return what its client is told."""
         fields = self._named()
         self._meter.unread(error, fields[0][1].decode())
-        return fields
+        head, body = error_reply(error, fields, close=True)
+        return head + body
 
     def _named(self) -> Headers:
         """Return the fields that every reply has, for one that belongs to no call."""

@@ -128,7 +128,7 @@ class Composer:
                 max_body_bytes=server.max_body,
                 max_upload_bytes=server.max_upload,
                 body_seconds=server.body_timeout,
-                end_user_header=config.auth.end_user_header,
+                end_user_header=lower(config.auth.end_user_header),
                 clock=self._clock,
             ),
             router=router,

@@ -7,11 +7,8 @@ import asyncio
 import logging
 import re
 import secrets
-import traceback
 from dataclasses import dataclass, field
 from itertools import count
-
-from aiohttp import web
 
 from gateway.clock import Clock
 from gateway.deadlines import Deadlines
@@ -23,9 +20,12 @@ from gateway.errors import (
     InvalidRequestError,
     UnavailableError,
     UpstreamFailedError,
+    whereabouts,
 )
 from gateway.guard import Guard
 from gateway.handler import Handler
+from gateway.listener.connection import Connection
+from gateway.listener.head import Request
 from gateway.metering import Meter
 from gateway.replies import send, tell
 from gateway.types import Record
@@ -74,9 +74,9 @@ class Door:
         self._clock = clock
         self._deadlines = deadlines
 
-    async def serve(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Answer one request; what the listener calls."""
-        down = Downstream(request, self._deadlines)
+    async def serve(self, request: Request, connection: Connection) -> bool:
+        """Answer one request, and say whether its connection may stay; what the listener calls."""
+        down = Downstream(request, connection, self._deadlines)
         record, loops = self._record(request)
         with self._meter.record(record):
             try:
@@ -94,29 +94,27 @@ class Door:
                 if not loops:
                     self._ids.in_flight.discard(record.request_id)
                 record.sent_bytes = down.sent_bytes
-        return down.done()
+        return down.keep_alive
 
-    async def _answer(self, request: web.BaseRequest, down: Downstream, record: Record) -> None:
-        if _is_ambiguous(request):
-            down.keep_alive = False
-            raise InvalidRequestError(
-                "The request's framing can be read in two ways.", code="invalid_http"
-            )
-        host, target = _host_and_target(request)
+    async def _answer(self, request: Request, down: Downstream, record: Record) -> None:
+        line = request.line
+        target = line.path_and_query
+        if target is None:
+            raise InvalidRequestError("The request's target cannot be read.", code="invalid_path")
+        # An absolute target's authority counts as Host (RFC 9112, 3.2.2).
+        host = request.text(b"host") if line.authority is None else line.authority
         self._guard.check_host(host)
         cors = self._guard.check_origin(
-            request.headers.get("origin"), request.headers.get("sec-fetch-site"), host
+            request.text(b"origin"), request.text(b"sec-fetch-site"), host
         )
         record.reply_headers.extend(cors)
         if self._meter.in_flight > self._max_in_flight:
             self._meter.metrics.shed.add(("max_in_flight",))
             raise UnavailableError("The gateway has too many calls in flight.", code="overloaded")
-        endpoint = find(target.partition("?")[0], self._base_url)
+        endpoint = find(line.path, self._base_url)
         self._meter.routed(record, endpoint.path)
         if request.method == "OPTIONS" and cors:
-            wanted = request.headers.get("access-control-request-headers", "").encode(
-                "utf-8", "surrogateescape"
-            )
+            wanted = request.field(b"access-control-request-headers") or b""
             send(down, record, self._clock, 204, Guard.preflight(wanted), b"")
             return
         _check_method(endpoint, request)
@@ -131,9 +129,9 @@ class Door:
         except ClientLeftError:
             record.left = "waiting"
 
-    def _record(self, request: web.BaseRequest) -> tuple[Record, bool]:
+    def _record(self, request: Request) -> tuple[Record, bool]:
         """Open a call's record under the client's own id or a new one; say whether the call is one of ours."""
-        theirs = request.headers.get("x-request-id")
+        theirs = request.text(b"x-request-id")
         if theirs is not None and _WELL_FORMED_ID.fullmatch(theirs):
             request_id = theirs
         else:
@@ -145,45 +143,14 @@ class Door:
             endpoint="other",
             method=request.method,
             started=self._clock.monotonic(),
-            path=request.raw_path,
-            span=None if tracer is None else tracer.begin(request.raw_headers),
+            path=request.line.target,
+            span=None if tracer is None else tracer.begin(request.fields),
         )
         return record, loops
 
 
-def _is_ambiguous(request: web.BaseRequest) -> bool:
-    """Return whether others could read the message in another way than our parser did (RFC 9112, 2.3 and 6.1)."""
-    if request.version not in ((1, 0), (1, 1)):
-        return True
-    codings = request.headers.getall("transfer-encoding", ())
-    return bool(codings) and (
-        request.version < (1, 1) or [coding.lower() for coding in codings] != ["chunked"]
-    )
-
-
-def _host_and_target(request: web.BaseRequest) -> tuple[str | None, str]:
-    """Return the Host and the path with query (RFC 9112, 3.2); an absolute target's authority counts as Host.
-
-    Raises InvalidRequestError.
-    """
-    target = request.raw_path
-    hosts = request.headers.getall("host", [])
-    if len(hosts) > 1 or (not hosts and request.version >= (1, 1)):
-        raise InvalidRequestError(
-            "The request must have exactly one Host header.", code="invalid_http"
-        )
-    host = hosts[0] if hosts else None
-    if target.startswith("/") or target == "*":
-        return host, target
-    scheme, separator, rest = target.partition("://")
-    if not separator or scheme.lower() not in ("http", "https"):
-        raise InvalidRequestError("The request's target cannot be read.", code="invalid_path")
-    authority, slash, path = rest.partition("/")
-    return authority, slash + path
-
-
-def _check_method(endpoint: Endpoint, request: web.BaseRequest) -> None:
-    if request.headers.get("upgrade", "").lower() == "websocket":
+def _check_method(endpoint: Endpoint, request: Request) -> None:
+    if (request.field(b"upgrade") or b"").lower() == b"websocket":
         raise InvalidRequestError(
             "WebSockets are not supported here.", code="not_supported", status=501
         )
@@ -206,8 +173,9 @@ def _loop() -> UpstreamFailedError:
 
 
 def _log_defect(error: Exception, record: Record) -> None:
-    # Where it happened, without the values: a message may quote a prompt or a key.
-    frames = traceback.extract_tb(error.__traceback__)
-    where = " < ".join(f"{f.name}:{f.lineno}" for f in reversed(frames))
-    fields = {"request_id": record.request_id, "error": type(error).__name__, "where": where}
+    fields = {
+        "request_id": record.request_id,
+        "error": type(error).__name__,
+        "where": whereabouts(error),
+    }
     log.error("internal error", extra={"fields": fields})

@@ -6,15 +6,14 @@ Nothing here knows what the bytes mean.
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Protocol
 
-from aiohttp import StreamReader, web
-from aiohttp.http import HttpProcessingError
-
 from gateway.deadlines import Deadline, Deadlines
 from gateway.errors import GatewayError, InvalidRequestError
+from gateway.listener.connection import Connection
+from gateway.listener.head import Request
 from gateway.types import Headers
 
 # Refusals that waiting does not cure: the SDKs would try some of them again (408, 409, 429 and every 5xx).
@@ -54,44 +53,6 @@ def error_reply(error: GatewayError, headers: Headers, *, close: bool) -> tuple[
     return head_bytes(error.status, tuple(fields)), body
 
 
-class SlowBodyError(Exception):
-    """A request's body did not come within its deadline."""
-
-
-class BadFramingError(Exception):
-    """The rest of a request's body breaks HTTP's framing."""
-
-
-class RawReply(web.StreamResponse):
-    """What aiohttp is given as the end of a call whose reply we write ourselves.
-
-    `prepare` and `write_eof` are the two calls that aiohttp makes; it writes nothing of its own. Nothing is noted in
-    it, so that calls may share one.
-    """
-
-    def __init__(self, data: bytes = b"", *, keep_alive: bool = False) -> None:
-        super().__init__()
-        self._data = data
-        self._stays = keep_alive
-
-    @property
-    def keep_alive(self) -> bool:
-        """Whether the connection stays open for another request."""
-        return self._stays
-
-    async def prepare(self, request: web.BaseRequest) -> None:
-        """Write what is left to write."""
-        if self._data:
-            await request.writer.write(self._data)
-
-    async def write_eof(self, data: bytes = b"") -> None:
-        """Nothing more is to come."""
-
-
-# How a call ends whose reply is written, by whether the connection stays open.
-_ENDED_OPEN, _ENDED = RawReply(keep_alive=True), RawReply()
-
-
 class Producer(Protocol):
     """Where a reply comes from: it can be held back while the client does not keep up."""
 
@@ -102,27 +63,14 @@ class Producer(Protocol):
         """Go on."""
 
 
-class Flow(Protocol):
-    """The part of a client's connection that tells whether the client keeps up."""
-
-    on_pause: Callable[[], None] | None
-    on_resume: Callable[[], None] | None
-    writing_paused: bool
-
-    @property
-    def draining(self) -> bool:
-        """Whether no further call is to come."""
-
-
 class Downstream:
     """One call's client: read the body once, then write a reply once."""
 
-    def __init__(self, request: web.BaseRequest, deadlines: Deadlines) -> None:
+    def __init__(self, request: Request, connection: Connection, deadlines: Deadlines) -> None:
         self._request = request
+        self._connection = connection
         self._deadlines = deadlines
-        # The connection that made the request: `server.ClientConnection`.
-        self._flow: Flow = request.protocol  # type: ignore[assignment]
-        self._transport = request.transport
+        self._transport = connection.transport
         self._producer: Producer | None = None
         self._stall: Deadline | None = None
         self._stall_seconds = 0.0
@@ -130,8 +78,8 @@ class Downstream:
         self._begun = False
         self._waits_for_leave = False
         self._ends_with_connection = False
-        self.keep_alive = bool(request.keep_alive)
-        self.http10 = request.version < (1, 1)
+        self.keep_alive = request.keep_alive
+        self.http10 = request.line.http10
         self.sent_bytes = 0
 
     @property
@@ -143,52 +91,45 @@ class Downstream:
 
     def check_expectation(self) -> None:
         """Refuse what `Expect` may not ask for: InvalidRequestError, 417 (RFC 9110, 10.1.1)."""
-        expectation = self._request.headers.get("expect")
+        expectation = self._request.field(b"expect")
         if expectation is None or self.http10:
             return
-        if expectation.strip().lower() != "100-continue":
+        if expectation.lower() != b"100-continue":
             raise InvalidRequestError(
                 "The Expect header may only be '100-continue'.",
                 code="expectation_failed",
                 status=417,
             )
-        self._waits_for_leave = not self._request.content.is_eof()
+        self._waits_for_leave = not self.body_whole
 
-    async def _ask_for_body(self) -> None:
+    def _ask_for_body(self) -> None:
         """Let a client that waits for leave send its body: whatever its head decides has been decided."""
         if self._waits_for_leave:
             self._waits_for_leave = False
-            await self._request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self._connection.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     async def read_body(self, max_bytes: int, timeout_seconds: float) -> bytes:
         """Return the whole body.
 
         Raises InvalidRequestError: 413 above `max_bytes`, 408 after `timeout_seconds`, 400 for bad framing.
         """
-        content = self._request.content
-        announced = self.announced_length()
-        if announced is not None and announced > max_bytes:
+        request = self._request
+        if (request.length_bytes or 0) > max_bytes:
             raise too_large(max_bytes)
-        await self._ask_for_body()
-        if content.is_eof():
-            body = content.read_nowait()
-            if len(body) > max_bytes:
-                raise too_large(max_bytes)
-            return body
+        if request.rest is None:
+            return request.body
+        self._ask_for_body()
         deadline = self._deadlines.watch(timeout_seconds, self._body_too_slow)
-        try:
-            return await self._read_all(content, max_bytes)
-        finally:
-            deadline.drop()
-
-    async def _read_all(self, content: StreamReader, max_bytes: int) -> bytes:
         pieces = []
         size = 0
-        while piece := await _read_some(content):
-            size += len(piece)
-            if size > max_bytes:
-                raise too_large(max_bytes)
-            pieces.append(piece)
+        try:
+            while piece := await request.rest.read():
+                size += len(piece)
+                if size > max_bytes:
+                    raise too_large(max_bytes)
+                pieces.append(piece)
+        finally:
+            deadline.drop()
         return b"".join(pieces)
 
     async def pieces(self, max_bytes: int, gap_seconds: float) -> AsyncIterator[bytes]:
@@ -196,13 +137,18 @@ class Downstream:
 
         Raises like `read_body`.
         """
-        content = self._request.content
+        rest = self._request.rest
+        if rest is None:
+            if len(self._request.body) > max_bytes:
+                raise too_large(max_bytes)
+            yield self._request.body
+            return
         size = 0
-        await self._ask_for_body()
+        self._ask_for_body()
         while True:
             deadline = self._deadlines.watch(gap_seconds, self._body_too_slow)
             try:
-                piece = await _read_some(content)
+                piece = await rest.read()
             finally:
                 deadline.drop()
             if not piece:
@@ -213,17 +159,18 @@ class Downstream:
             yield piece
 
     def _body_too_slow(self) -> None:
-        self._request.content.set_exception(SlowBodyError())
-
-    def announced_length(self) -> int | None:
-        """Return the request's Content-Length in bytes, None where it has none."""
-        value = self._request.headers.get("content-length")
-        return int(value) if value is not None and value.isdecimal() else None
+        if self._request.rest is not None:
+            self._request.rest.fail(
+                InvalidRequestError(
+                    "The request's body did not arrive in time.", code="request_timeout", status=408
+                )
+            )
 
     @property
     def body_whole(self) -> bool:
         """Whether every byte of the body has arrived."""
-        return self._request.content.is_eof()
+        rest = self._request.rest
+        return rest is None or rest.complete
 
     # The reply
 
@@ -244,16 +191,18 @@ class Downstream:
         else:
             self._chunked = True
             framing.append((b"transfer-encoding", b"chunked"))
-        self._write(head_bytes(status, (*headers, *framing, *self._connection()), reason=reason))
+        self._write(
+            head_bytes(status, (*headers, *framing, *self._said_connection()), reason=reason)
+        )
 
     def reply(self, status: int, reason: bytes | None, headers: Headers, body: bytes) -> None:
         """Write a whole reply at once."""
-        fields = (*headers, (b"content-length", b"%d" % len(body)), *self._connection())
+        fields = (*headers, (b"content-length", b"%d" % len(body)), *self._said_connection())
         self._write(head_bytes(status, fields, reason=reason) + body)
 
     def bodiless(self, status: int, reason: bytes | None, headers: Headers) -> None:
         """Write a reply that has no body by its nature (HEAD, 204, 304); its length stays as it was sent."""
-        self._write(head_bytes(status, (*headers, *self._connection()), reason=reason))
+        self._write(head_bytes(status, (*headers, *self._said_connection()), reason=reason))
 
     def write(self, data: bytes) -> None:
         """Write a piece of the body now, in a chunk of its own where the reply is chunked.
@@ -287,7 +236,7 @@ class Downstream:
     def cut(self) -> None:
         """Abort the connection: what was sent must not look whole."""
         self.keep_alive = False
-        transport = self._request.transport
+        transport = self._transport
         if transport is not None:
             if self._ends_with_connection:
                 _never_in_order(transport)
@@ -297,24 +246,24 @@ class Downstream:
         """Hold `producer` back while the client does not keep up; cut a client that stands still for too long."""
         self._producer = producer
         self._stall_seconds = stall_seconds
-        self._flow.on_pause = self._pause
-        self._flow.on_resume = self._resume
-        if self._flow.writing_paused:
+        self._connection.on_pause = self._pause
+        self._connection.on_resume = self._resume
+        if self._connection.writing_paused:
             self._pause()
 
     def untie(self) -> None:
         """Stop watching the client; harmless when nothing was tied."""
-        self._producer = self._flow.on_pause = self._flow.on_resume = None
+        self._producer = self._connection.on_pause = self._connection.on_resume = None
         self._drop_stall()
 
     @property
     def paused(self) -> bool:
         """Whether the client does not keep up."""
-        return self._flow.writing_paused
+        return self._connection.writing_paused
 
     async def drained(self) -> None:
         """Return when the client has taken what was written, up to the connection's own buffer."""
-        await self._request.writer.drain()
+        await self._connection.drained()
 
     def _pause(self) -> None:
         if self._producer is not None:
@@ -332,18 +281,14 @@ class Downstream:
             self._stall.drop()
             self._stall = None
 
-    def done(self) -> web.StreamResponse:
-        """Return what aiohttp needs to end the call."""
-        return _ENDED_OPEN if self.keep_alive else _ENDED
-
     def closes(self) -> bool:
         """Settle, when a reply's head is written, whether the connection ends with it; say so."""
         # What is still to come of the body is not waited for.
-        if not self.body_whole or self._flow.draining:
+        if not self.body_whole or self._connection.rules.draining:
             self.keep_alive = False
         return not self.keep_alive
 
-    def _connection(self) -> Headers:
+    def _said_connection(self) -> Headers:
         if self.closes():
             return ((b"connection", b"close"),)
         return ((b"connection", b"keep-alive"),) if self.http10 else ()
@@ -362,20 +307,6 @@ def _never_in_order(transport: asyncio.Transport) -> None:
     kernel_socket: socket.socket | None = transport.get_extra_info("socket")
     if kernel_socket is not None:
         kernel_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-
-async def _read_some(content: StreamReader) -> bytes:
-    """Return the next bytes of a body, empty at its end."""
-    try:
-        return await content.readany()
-    except SlowBodyError:
-        raise InvalidRequestError(
-            "The request's body did not arrive in time.", code="request_timeout", status=408
-        ) from None
-    except (BadFramingError, HttpProcessingError, web.RequestPayloadError) as error:
-        raise InvalidRequestError(
-            "The request's body breaks HTTP's framing.", code="invalid_http"
-        ) from error
 
 
 def too_large(max_bytes: int) -> InvalidRequestError:

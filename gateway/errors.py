@@ -8,8 +8,15 @@ The envelope is OpenAI's: https://platform.openai.com/docs/guides/error-codes
 """
 
 import json
+import traceback
 
 _SHOWN_CHARACTERS = 64
+
+
+def whereabouts(error: BaseException) -> str:
+    """Return where an error came up, without the values: a message may quote a prompt or a key."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return " < ".join(f"{frame.name}:{frame.lineno}" for frame in reversed(frames))
 
 
 def shown(text: str) -> str:

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from aiohttp import web
-
 from gateway.accounting import Accountant, Counted
 from gateway.auth import Authenticator, credential, permit_model, unknown_model
 from gateway.cache import Wanted
@@ -23,6 +21,7 @@ from gateway.flights import Flight
 from gateway.headers import upward
 from gateway.intake import Intake
 from gateway.limits import Admission, Limiter
+from gateway.listener.head import Request
 from gateway.prices import Price
 from gateway.relay import Answer, Relay
 from gateway.replies import own_fields, send
@@ -60,13 +59,13 @@ class Handler:
     async def journey(
         self,
         endpoint: Endpoint,
-        request: web.BaseRequest,
+        request: Request,
         target: str,
         down: Downstream,
         record: Record,
     ) -> None:
         """Carry one call to an upstream and its reply back, or raise a GatewayError."""
-        key = credential(request.raw_headers)
+        key = credential(request.fields)
         user = record.user = self.auth.identify(key)  # 401: before the body is read
         self.auth.permit_endpoint(  # 403
             user, request.method, "/v1" + target.partition("?")[0], shareable=endpoint.shareable
@@ -84,7 +83,7 @@ class Handler:
         if endpoint.kind is not None:
             check(call.payload, RULES[endpoint.kind], self.checks[targets[0].upstream])  # 400
         counted = await self.accountant.count(  # 400, context_length_exceeded
-            endpoint.kind, call, targets, request.headers.get("x-gateway-context")
+            endpoint.kind, call, targets, request.text(b"x-gateway-context")
         )
         record.waited_seconds += counted.waited_seconds
         call = record.call = counted.call

@@ -3,8 +3,6 @@
 import asyncio
 from dataclasses import dataclass, replace
 
-from aiohttp import web
-
 from gateway.body_coding import check_content_coding, check_content_type, inflate
 from gateway.clock import Clock
 from gateway.downstream import Downstream, too_large
@@ -12,6 +10,7 @@ from gateway.endpoints import Endpoint
 from gateway.endpoints.multipart import boundary_of, read_model
 from gateway.endpoints.parsing import parse
 from gateway.json_body import SMALL_BYTES, decode, decode_in_turns
+from gateway.listener.head import Request
 from gateway.types import Call, Record, Upload
 
 
@@ -23,13 +22,13 @@ class Intake:
     max_upload_bytes: int
     body_seconds: float
     # In which a trusted app names its end user.
-    end_user_header: str | None
+    end_user_header: bytes | None
     clock: Clock
 
     async def read(
         self,
         endpoint: Endpoint,
-        request: web.BaseRequest,
+        request: Request,
         target: str,
         key: str | None,
         down: Downstream,
@@ -44,19 +43,19 @@ class Intake:
             endpoint=endpoint.path,
             method=request.method,
             target=target,
-            headers=request.raw_headers,
+            headers=request.fields,
             body=b"",
             credential=key,
             repeatable=endpoint.repeatable or request.method in ("GET", "HEAD"),
         )
-        content_type = request.headers.get("content-type")
+        content_type = request.text(b"content-type")
         if endpoint.body == "json":
             check_content_type(content_type)
-        elif not request.body_exists:
+        elif request.length_bytes == 0:
             return call
         elif not _is_json(content_type):
-            return await self._upload(call, content_type, down)
-        coding = request.headers.get("content-encoding")
+            return await self._upload(call, request, down)
+        coding = request.text(b"content-encoding")
         if coding is not None:
             check_content_coding(coding)
         began = self.clock.monotonic()
@@ -80,16 +79,16 @@ class Intake:
     async def _turn(self) -> None:
         await self.clock.sleep(0)
 
-    def _end_user(self, request: web.BaseRequest) -> str | None:
-        return request.headers.get(self.end_user_header) if self.end_user_header else None
+    def _end_user(self, request: Request) -> str | None:
+        return request.text(self.end_user_header) if self.end_user_header else None
 
-    async def _upload(self, call: Call, content_type: str | None, down: Downstream) -> Call:
+    async def _upload(self, call: Call, request: Request, down: Downstream) -> Call:
         """Take a body that is streamed up; of a form, read along which model it is for."""
-        length = down.announced_length()
+        length = request.length_bytes
         if length is not None and length > self.max_upload_bytes:
             raise too_large(self.max_upload_bytes)
         pieces = down.pieces(self.max_upload_bytes, self.body_seconds)
-        boundary = boundary_of(content_type)
+        boundary = boundary_of(request.text(b"content-type"))
         model = None
         if boundary is not None:
             model, pieces = await read_model(pieces, boundary)

@@ -63,8 +63,8 @@ ARROWS = {
     # The rim: sockets, series, log lines.
     "transport": "recordings",
     "recordings": "",
-    "downstream": "",
-    "server": "downstream",
+    "listener": "",
+    "downstream": "listener",
     "relay": "headers inflate limits transport upstreams",
     "copying": "downstream headers inflate keepalive relay",
     "keepalive": "downstream",
@@ -83,14 +83,14 @@ ARROWS = {
     "admin": "status",
     "catalog": "auth relay",
     "upstream_tokens": "relay",
-    "intake": "body_coding downstream endpoints json_body",
+    "intake": "body_coding downstream endpoints json_body listener",
     "replies": "downstream",
     "tracing": "",
     # The journey of one call, and the door before it.
     "accounting": "endpoints limits prices splice tokens",
-    "handler": "accounting auth cache catalog copying downstream endpoints flights headers intake limits prices "
-    "relay replies routing sharing stream_usage transcript validation",
-    "door": "downstream endpoints guard handler metering replies",
+    "handler": "accounting auth cache catalog copying downstream endpoints flights headers intake limits "
+    "listener prices relay replies routing sharing stream_usage transcript validation",
+    "door": "downstream endpoints guard handler listener metering replies",
     # What can be configured, and how it is read.
     "config": "",
     # The composition root: parts are made here and nowhere else.
@@ -99,8 +99,8 @@ ARROWS = {
     "validation",
     "lifecycle": "",
     "binding": "config",
-    "app": "admin binding catalog compose config door downstream entries ledger lifecycle logs metering "
-    "metrics replies server status tasks",
+    "app": "admin binding catalog compose config door downstream entries ledger lifecycle listener logs metering "
+    "metrics replies status tasks",
     # A small real upstream, and the command line.
     "demo_upstream": "",
     "demo": "app config demo_upstream lifecycle logs",
@@ -110,7 +110,7 @@ ARROWS = {
 
 # Third-party package -> the modules or parts that are its home.
 HOMES = {
-    "aiohttp": "admin app demo_upstream door downstream handler intake server status.routes transport.aiohttp_client",
+    "aiohttp": "admin app demo_upstream status.routes transport.aiohttp_client",
     "cachetools": "tokens",
     "hiredis": "stores.redis stores.redis_client",
     "httptools": "transport",
@@ -122,7 +122,7 @@ HOMES = {
     "tiktoken": "tokens",
     "uvloop": "app demo demo_upstream",
     "yaml": "config_loader",
-    "yarl": "server transport.aiohttp_client",
+    "yarl": "transport.aiohttp_client",
 }
 
 # Modules that import where they need it, and why.
@@ -145,7 +145,6 @@ TOLD_IN_JOURNEY = {
     "compose.py": "test_routes.py",
     "compose_sections.py": "test_routes.py",
     "copying.py": "test_breaks.py",
-    "keepalive.py": "test_bytes.py",
     "door.py": "test_errors.py",
     "downstream.py": "test_leaving.py",
     "handler.py": "test_bytes.py",
@@ -158,7 +157,7 @@ TOLD_IN_JOURNEY = {
     "relay.py": "test_breaks.py",
     "transport/recorded.py": "test_recordings.py",
     "replies.py": "test_errors.py",
-    "server.py": "test_errors.py",
+    "listener/connection.py": "test_leaving.py",
 }
 
 MAX_FILE_LINES = 400

@@ -69,8 +69,8 @@ async def test_a_second_signal_ends_all_at_once(demo: DemoUpstream, second: sign
 
 async def test_an_interrupt_before_the_start_is_no_traceback() -> None:
     """Ctrl-C while Python still imports ends the process in silence."""
-    async with gateway("serve", PYTHONUNBUFFERED="1") as process:
-        await asyncio.sleep(0.15)
+    async with gateway("serve", PYTHONPROFILEIMPORTTIME="1") as process:
+        await process.line("gateway.config_types")
         process.process.send_signal(signal.SIGINT)
         assert await process.ended() != 0
     assert "Traceback" not in "".join(process.lines)
