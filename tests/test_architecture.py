@@ -146,7 +146,6 @@ TOLD_IN_JOURNEY = {
     "compose.py": "test_routes.py",
     "compose_sections.py": "test_routes.py",
     "copying.py": "test_breaks.py",
-    "keepalive.py": "test_bytes.py",
     "door.py": "test_errors.py",
     "downstream.py": "test_leaving.py",
     "handler.py": "test_bytes.py",
