@@ -102,6 +102,8 @@ class App:
             tasks=self._tasks,
         )
         self._ledger: Ledger | None = None
+        # Usage logs that a reload replaced and that still write what they took.
+        self._old_ledgers: list[Ledger] = []
         self._not_ready: str | None = "starting"
         self._status = StatusPage(StatusBoard(self._meter, clock, self._trouble), clock)
         self._server = Listener(
@@ -231,8 +233,9 @@ class App:
             self._listener.close()
         await self._tasks.aclose()
         await self._composer.aclose()
-        if self._ledger is not None:
-            await asyncio.to_thread(self._ledger.stop)
+        for ledger in (*self._old_ledgers, self._ledger):
+            if ledger is not None:
+                await asyncio.to_thread(ledger.stop)
         if self._admin_listener is not None:
             self._admin_listener.close()
         if self._admin_runner is not None:
@@ -270,6 +273,7 @@ class App:
     def _keep_ledger(self, ledger: Ledger | None) -> None:
         if self._ledger is not None and self._ledger is not ledger:
             self._ledger.retire()
+            self._old_ledgers = [old for old in (*self._old_ledgers, self._ledger) if old.writing]
         self._ledger = ledger
         self._meter.account = None if ledger is None else ledger.write
 

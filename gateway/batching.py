@@ -38,6 +38,11 @@ class Batches(Generic[T]):
             if self._thread.ident is None:
                 self._thread.start()
 
+    @property
+    def running(self) -> bool:
+        """Whether its thread still hands on what was put."""
+        return self._thread.is_alive()
+
     def retire(self) -> None:
         """Hand on what is left, and no more; do not wait for it."""
         self._stopping.set()

@@ -46,6 +46,11 @@ class Ledger:
         self.stop = self._batches.stop
         self.retire = self._batches.retire
 
+    @property
+    def writing(self) -> bool:
+        """Whether what it took may still be on its way to the file."""
+        return self._batches.running
+
     def write(self, call: Entry) -> None:
         """Take a call that was settled."""
         self._batches.put(call)
