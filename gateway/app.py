@@ -165,6 +165,11 @@ class App:
         log.info("gateway %s: configured by %s", __version__, files)
         for upstream in self.config.upstreams:
             log.info("upstream %s: %s", upstream.name, upstream.base_url)
+        recordings = self.config.recordings
+        if recordings.mode == "record":
+            log.info("every exchange is written to %s", recordings.dir)
+        if recordings.mode == "replay":
+            log.info("no upstream is asked: %s answers", recordings.dir)
         log.info("listening at %s (metrics and health at %s)", self.base_url, self.admin_url)
 
     def reload(self) -> None:
