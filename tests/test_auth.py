@@ -97,6 +97,21 @@ def test_wrong_key_is_refused_without_being_told_back() -> None:
     assert b"wrong-wrong" not in refused.value.body()
 
 
+def test_keys_of_one_hash_are_told_apart() -> None:
+    """A right key that was seen before lends its user to no other, whatever Python's 64-bit hash says of the two."""
+
+    class Alike(str):
+        __slots__ = ()
+
+        def __hash__(self) -> int:
+            return 1
+
+    keys = with_keys(entry())
+    assert keys.identify(Alike(KEY)) is ALICE
+    with pytest.raises(AuthenticationError):
+        keys.identify(Alike("sk-another"))
+
+
 def test_missing_key_has_no_code() -> None:
     """A missing key is 401 with code null, as OpenAI says it."""
     with pytest.raises(AuthenticationError) as refused:

@@ -191,9 +191,11 @@ def _listed(name: bytes, value: bytes, more: bytes) -> bytes:
 
 
 def _length(value: bytes) -> int:
-    if not value.isdigit() or len(value.lstrip(b"0")) > MAX_LENGTH_DIGITS:
+    digits = value.lstrip(b"0")
+    if not value.isdigit() or len(digits) > MAX_LENGTH_DIGITS:
         raise unreadable()
-    return int(value)
+    # Python reads no number with thousands of zeros before it.
+    return int(digits or b"0")
 
 
 def _judge(request: Request, values: dict[bytes, bytes]) -> None:

@@ -60,6 +60,8 @@ LENGTHS = {
     b"": 0,
     b"\r\nContent-Length: 5": 5,
     b"\r\ncontent-length: 0005": 5,
+    b"\r\ncontent-length: " + b"0" * 5000 + b"5": 5,
+    b"\r\ncontent-length: " + b"0" * 5000: 0,
     b"\r\nTransfer-Encoding: CHUNKED": None,
 }
 

@@ -102,6 +102,41 @@ async def test_who_sends_far_ahead_waits() -> None:
         assert served == many
 
 
+async def test_what_waits_does_not_grow_with_each_call() -> None:
+    """Requests are far shorter than a read: one read for each call served would hold all that a client can send."""
+    most = 0
+
+    async def slow(request: Request, connection: Connection) -> bool:
+        nonlocal most
+        await asyncio.sleep(0.001)
+        most = max(most, len(connection._ahead) - connection._at)
+        return await ok(request, connection)
+
+    async with listening(slow) as (_, connect):
+        reader, writer = await connect()
+        writer.write(GET * 100_000)
+        async with asyncio.timeout(HANG_SECONDS):
+            for _ in range(100):
+                await reader.readexactly(len(OK))
+        assert most <= MAX_AHEAD_BYTES + READ_BYTES
+
+
+async def test_requests_that_came_at_once_leave_others_their_turn() -> None:
+    """Calls that wait for nothing are not served in one step of the loop, however many came in one read."""
+    served = 0
+
+    async def quick(request: Request, connection: Connection) -> bool:
+        nonlocal served
+        served += 1
+        return await ok(request, connection)
+
+    async with listening(quick) as (_, connect):
+        _, writer = await connect()
+        writer.write(GET * 1000)
+        await until(lambda: served > 0)
+        assert served < 1000
+
+
 async def _connections(listener: Listener) -> tuple[Connection, ...]:
     await until(lambda: bool(listener.connections))
     return tuple(listener.connections)
