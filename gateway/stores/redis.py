@@ -103,12 +103,12 @@ class RedisStore:
         """Take every charge, or none; what is granted to a caller who was cancelled is given back."""
         keys: list[str] = []
         arguments: list[str] = []
+        holds = self._holds
         for bucket, amount in charges:
             form = self._form(bucket)
             least = most = 0
             if bucket.holds:
-                least, most = self._holds.bounds(bucket.key)
-                self._holds.ask(bucket.key, amount)
+                least, most = holds.ask(bucket.key, amount)
             keys.append(form.key)
             arguments.append(form.take(amount, least, most))
         future: asyncio.Future[Decision | StoreError] = asyncio.get_running_loop().create_future()
@@ -138,8 +138,7 @@ class RedisStore:
             keys.append(form.key)
             arguments.append(form.settle(amount, final, slot))
         if keys and self.up:
-            held = [bucket.key for bucket, _ in decision.charges if bucket.holds]
-            self._run(self._settle, keys, arguments, partial(self._noted, "settle", held))
+            self._run(self._settle, keys, arguments, partial(self._settled, decision))
         elif keys:
             self._owed.append((keys, arguments))
 
@@ -244,9 +243,9 @@ class RedisStore:
             if self._connection is not None:
                 self._connection.close(error)
         failed = isinstance(answer, StoreError)
+        granted = isinstance(answer, Decision) and answer.refusal is None
         for bucket, amount in charges:
             if bucket.holds:
-                granted = isinstance(answer, Decision) and answer.refusal is None
                 self._holds.answer(bucket.key, amount, granted=granted)
                 if failed:
                     self._holds.doubtful.add(bucket.key)
@@ -260,6 +259,11 @@ class RedisStore:
     def _give_back(self, answer: Decision | StoreError) -> None:
         if isinstance(answer, Decision) and answer.refusal is None:
             self.settle(answer, [0] * len(answer.charges))
+
+    def _settled(self, decision: Decision, reply: object) -> None:
+        if isinstance(reply, StoreError):
+            held = [bucket.key for bucket, _ in decision.charges if bucket.holds]
+            self._noted("settle", held, reply)
 
     def _noted(self, operation: str, held: Sequence[str], reply: object) -> None:
         """Note the end of what nobody waits for."""
