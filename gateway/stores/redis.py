@@ -16,10 +16,10 @@ import hiredis
 
 from gateway.clock import Clock, Timer
 from gateway.errors import StoreError
-from gateway.stores import Charges, Decision
+from gateway.stores import Bucket, Charges, Decision
 from gateway.stores.redis_client import OnReply, RedisAddress, RedisConnection, connect
 from gateway.stores.redis_holds import Holds
-from gateway.stores.redis_scripts import Script, read_decision, settle_argument, take_argument
+from gateway.stores.redis_scripts import Form, Script, read_decision, text
 
 # How long a gateway's holds outlast it; they are renewed three times in that time.
 LEASE_SECONDS = 30.0
@@ -31,6 +31,9 @@ _CONNECT_SECONDS = 2.0
 
 # How many settlements are kept while there is no connection.
 _MAX_OWED = 10_000
+
+# How many buckets' forms are kept; beyond, all are made anew.
+_MAX_FORMS = 10_000
 
 # How many keys one script renews.
 _RENEW_BATCH = 200
@@ -58,7 +61,8 @@ class RedisStore:
         self._prefix = prefix
         self._timeout_seconds = timeout_seconds
         self._lease_seconds = lease_seconds
-        self._identity = (secrets.token_hex(4), f"{lease_seconds * 1_000_000:.0f}")
+        self._identity = text(secrets.token_hex(4)) + text(f"{lease_seconds * 1_000_000:.0f}")
+        self._forms: dict[str, Form] = {}
         self._take, self._settle, self._renew = map(Script, ("take", "settle", "renew"))
         self._connection: RedisConnection | None = None
         self._timer: Timer | None = None
@@ -99,12 +103,14 @@ class RedisStore:
         """Take every charge, or none; what is granted to a caller who was cancelled is given back."""
         keys: list[str] = []
         arguments: list[str] = []
+        holds = self._holds
         for bucket, amount in charges:
-            least, most = self._holds.bounds(bucket.key) if bucket.holds else (0, 0)
+            form = self._form(bucket)
+            least = most = 0
             if bucket.holds:
-                self._holds.ask(bucket.key, amount)
-            keys.append(self._prefix + bucket.key)
-            arguments.append(take_argument(bucket, amount, least, most))
+                least, most = holds.ask(bucket.key, amount)
+            keys.append(form.key)
+            arguments.append(form.take(amount, least, most))
         future: asyncio.Future[Decision | StoreError] = asyncio.get_running_loop().create_future()
         self._run(self._take, keys, arguments, partial(self._taken, charges, future))
         try:
@@ -128,11 +134,11 @@ class RedisStore:
                 self._holds.end(bucket.key, amount)
             elif final >= amount:
                 continue
-            keys.append(self._prefix + bucket.key)
-            arguments.append(settle_argument(bucket, amount, final, slot))
+            form = self._form(bucket)
+            keys.append(form.key)
+            arguments.append(form.settle(amount, final, slot))
         if keys and self.up:
-            held = [bucket.key for bucket, _ in decision.charges if bucket.holds]
-            self._run(self._settle, keys, arguments, partial(self._noted, "settle", held))
+            self._run(self._settle, keys, arguments, partial(self._settled, decision))
         elif keys:
             self._owed.append((keys, arguments))
 
@@ -189,11 +195,20 @@ class RedisStore:
         keys = self._holds.keys()
         for start in range(0, len(keys), _RENEW_BATCH):
             batch = keys[start : start + _RENEW_BATCH]
-            bounds = ["{} {}".format(*self._holds.bounds(key)) for key in batch]
+            bounds = [text("{} {}".format(*self._holds.bounds(key))) for key in batch]
             self._holds.doubtful.difference_update(batch)
-            names = [self._prefix + key for key in batch]
+            names = [text(self._prefix + key) for key in batch]
             self._run(self._renew, names, bounds, partial(self._noted, "renew", batch))
         self._timer = self._clock.call_later(self._lease_seconds / 3, self._renew_leases)
+
+    def _form(self, bucket: Bucket) -> Form:
+        # By its key, whose hash is ready: a bucket's own is worked out each time.
+        form = self._forms.get(bucket.key)
+        if form is None or form.bucket is not bucket:
+            if len(self._forms) >= _MAX_FORMS:
+                self._forms.clear()
+            form = self._forms[bucket.key] = Form(self._prefix, bucket)
+        return form
 
     def _run(
         self, script: Script, keys: Sequence[str], arguments: Sequence[str], on_reply: OnReply
@@ -203,19 +218,19 @@ class RedisStore:
         if connection is None:
             on_reply(StoreError("there is no connection"))
             return
-        words = (*self._identity, *arguments)
+        identity = self._identity
 
         def check(reply: object) -> None:
             if not isinstance(reply, hiredis.ReplyError):
                 on_reply(reply)
             elif str(reply).startswith("NOSCRIPT"):
-                connection.send(script.command(keys, words, whole=True), check)
+                connection.send(script.command(identity, keys, arguments, whole=True), check)
             else:
                 error = StoreError(f"the server said: {reply}")
                 connection.close(error)
                 on_reply(error)
 
-        connection.send(script.command(keys, words), check)
+        connection.send(script.command(identity, keys, arguments), check)
 
     def _taken(
         self, charges: Charges, future: asyncio.Future[Decision | StoreError], reply: object
@@ -228,9 +243,9 @@ class RedisStore:
             if self._connection is not None:
                 self._connection.close(error)
         failed = isinstance(answer, StoreError)
+        granted = isinstance(answer, Decision) and answer.refusal is None
         for bucket, amount in charges:
             if bucket.holds:
-                granted = isinstance(answer, Decision) and answer.refusal is None
                 self._holds.answer(bucket.key, amount, granted=granted)
                 if failed:
                     self._holds.doubtful.add(bucket.key)
@@ -244,6 +259,11 @@ class RedisStore:
     def _give_back(self, answer: Decision | StoreError) -> None:
         if isinstance(answer, Decision) and answer.refusal is None:
             self.settle(answer, [0] * len(answer.charges))
+
+    def _settled(self, decision: Decision, reply: object) -> None:
+        if isinstance(reply, StoreError):
+            held = [bucket.key for bucket, _ in decision.charges if bucket.holds]
+            self._noted("settle", held, reply)
 
     def _noted(self, operation: str, held: Sequence[str], reply: object) -> None:
         """Note the end of what nobody waits for."""

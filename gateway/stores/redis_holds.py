@@ -15,9 +15,11 @@ class Holds:
         granted = self._granted.get(key, 0)
         return granted, granted + self._asked.get(key, 0)
 
-    def ask(self, key: str, amount: int) -> None:
-        """Note that a hold is asked for."""
-        self._asked[key] = self._asked.get(key, 0) + amount
+    def ask(self, key: str, amount: int) -> tuple[int, int]:
+        """Note that a hold is asked for, and return the bounds before it."""
+        granted, asked = self._granted.get(key, 0), self._asked.get(key, 0)
+        self._asked[key] = asked + amount
+        return granted, granted + asked
 
     def answer(self, key: str, amount: int, *, granted: bool) -> None:
         """Note the answer."""

@@ -17,6 +17,8 @@ _NEVER, _IN_FLIGHT = -1, -2
 # Per charge: its slot, what is used, and the time until a quiet bucket is as good as new.
 _WORDS_PER_CHARGE = 3
 
+_INTEGER = frozenset({int})
+
 
 class Script:
     """One script: sent by its digest, or whole where the server does not know it yet."""
@@ -27,36 +29,48 @@ class Script:
         self.source = shared + folder.joinpath(f"redis_{name}.lua").read_text("utf-8")
         self.name = name
         digest = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
-        self._by_digest = _text("EVALSHA") + _text(digest)
-        self._whole = _text("EVAL") + _text(self.source)
+        self._by_digest = text("EVALSHA") + text(digest)
+        self._whole = text("EVAL") + text(self.source)
 
     def command(
-        self, keys: Sequence[str], arguments: Sequence[str], *, whole: bool = False
+        self, identity: str, keys: Sequence[str], arguments: Sequence[str], *, whole: bool = False
     ) -> bytes:
-        """Return the command that runs it; keys and arguments are ASCII."""
+        """Return the command that runs it, of words that `text` returned; all are ASCII."""
         head = self._whole if whole else self._by_digest
-        count = 3 + len(keys) + len(arguments)
-        rest = "".join(map(_text, (str(len(keys)), *keys, *arguments)))
-        return f"*{count}\r\n{head}{rest}".encode("ascii")
+        words = f"{''.join(keys)}{identity}{''.join(arguments)}"
+        # `identity` is two words; before them stand the command's name, the script, how many keys.
+        count = 5 + len(keys) + len(arguments)
+        return f"*{count}\r\n{head}{text(str(len(keys)))}{words}".encode("ascii")
 
 
-def take_argument(bucket: Bucket, amount: int, least: int, most: int) -> str:
-    """Return one charge for `redis_take.lua`; what this gateway holds is from `least` to `most`."""
-    window = math.ceil(bucket.window_seconds * _MICROSECONDS)
-    return f"{amount} {bucket.capacity} {window} {int(bucket.kind)} {least} {most}"
+class Form:
+    """What the scripts are told of a bucket with every charge, made once for many."""
 
+    __slots__ = ("_limit", "_window", "bucket", "key")
 
-def settle_argument(bucket: Bucket, amount: int, final: int, slot: float) -> str:
-    """Return one charge for `redis_settle.lua`."""
-    window = math.ceil(bucket.window_seconds * _MICROSECONDS)
-    return f"{amount} {final} {slot:.0f} {window} {int(bucket.kind)}"
+    def __init__(self, prefix: str, bucket: Bucket) -> None:
+        self.bucket = bucket
+        self.key = text(prefix + bucket.key)
+        window = math.ceil(bucket.window_seconds * _MICROSECONDS)
+        self._window = f"{window} {int(bucket.kind)}"
+        self._limit = f"{bucket.capacity} {self._window}"
+
+    def take(self, amount: int, least: int, most: int) -> str:
+        """Return one charge for `redis_take.lua`; what this gateway holds is from `least` to `most`."""
+        words = f"{amount} {self._limit} {least} {most}"
+        return f"${len(words)}\r\n{words}\r\n"
+
+    def settle(self, amount: int, final: int, slot: float) -> str:
+        """Return one charge for `redis_settle.lua`."""
+        words = f"{amount} {final} {slot:.0f} {self._window}"
+        return f"${len(words)}\r\n{words}\r\n"
 
 
 def read_decision(store: Store, charges: Charges, reply: object) -> Decision:
     """Return what `redis_take.lua` said. Raises StoreError where it is not that."""
     if not isinstance(reply, list) or len(reply) != 2 + _WORDS_PER_CHARGE * len(charges):
         raise StoreError("the server's answer makes no sense")
-    if not all(isinstance(word, int) for word in reply):
+    if not _INTEGER.issuperset(map(type, reply)):
         raise StoreError("the server's answer makes no sense")
     words = cast("list[int]", reply)
     refused, wait = words[:2]
@@ -68,5 +82,6 @@ def read_decision(store: Store, charges: Charges, reply: object) -> Decision:
     return decision
 
 
-def _text(argument: str) -> str:
+def text(argument: str) -> str:
+    """Return an ASCII argument of a command as the protocol wants it."""
     return f"${len(argument)}\r\n{argument}\r\n"

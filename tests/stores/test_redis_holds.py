@@ -8,7 +8,7 @@ def test_what_is_granted_and_what_is_asked_bound_what_the_server_has() -> None:
     holds = Holds()
     holds.ask("key", 5)
     assert holds.bounds("key") == (0, 5)
-    holds.ask("key", 2)
+    assert holds.ask("key", 2) == (0, 5)
     holds.answer("key", 5, granted=True)
     assert holds.bounds("key") == (5, 7)
     holds.answer("key", 2, granted=False)
