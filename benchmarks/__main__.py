@@ -47,7 +47,11 @@ def main() -> int:
         stages=options.stages,
     )
     run = Run(plan)
-    run.measure()
+    try:
+        run.measure()
+    except (KeyboardInterrupt, SystemExit):
+        # What was found until then is told all the same.
+        facts["cut short"] = "yes"
     facts["load after"] = _load()
     facts["rounds"] = f"{options.rounds} of {options.seconds:g} s"
     targets = [results.described(target, run.exact) for target in plan.targets]
@@ -56,9 +60,9 @@ def main() -> int:
     found = results.collect(f"{now:%Y-%m-%d %H:%M} UTC", run.samples, targets, all_left_out, facts)
     results.write(found, RESULTS / f"{now:%Y%m%dT%H%M%SZ}.json")
     print(report.markdown(found))
-    if options.publish:
+    if options.publish and "cut short" not in facts:
         report.publish(found)
-    return 0
+    return int("cut short" in facts)
 
 
 def _load() -> str:

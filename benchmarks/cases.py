@@ -67,11 +67,15 @@ _TURNS = [_turn(role, 215) for _ in range(20) for role in ("user", "assistant")]
 
 SMALL = Case(name="0.5 KB", body=chat(_SMALL), concurrency=32)
 BIG = Case(name="200 KB", body=chat(_turn("user", 200_000)), concurrency=16)
+# The large text is new each time, so that nobody can remember how many tokens it has.
+_NEW_TURN = {"role": "user", "content": f"{SERIAL} {_turn('user', 200_000)['content']}"}
+UNSEEN = Case(name="200 KB, unseen", body=chat(_NEW_TURN), concurrency=16)
 
 CASES = (
     SMALL,
     Case(name="10 KB, 20 turns", body=chat(*_TURNS), concurrency=32),
     BIG,
+    UNSEEN,
     Case(name="2 MB", body=chat(_turn("user", 2_000_000)), concurrency=4),
     Case(name="0.5 KB, asked again", body=_equal(chat(_SMALL)), concurrency=32, equal=True),
     Case(name="20 streams", body=chat(_SMALL, rate=250), concurrency=20, rate=250),

@@ -137,7 +137,7 @@ GOALS = (
 
 # In which peers are compared: the less the better.
 COMPARED = (
-    *(f"{case}, cpu" for case in ("0.5 KB", "10 KB, 20 turns", "200 KB", "2 MB")),
+    *(f"{case}, cpu" for case in ("0.5 KB", "10 KB, 20 turns", "200 KB", "200 KB, unseen", "2 MB")),
     *(f"{case}, cpu" for case in ("20 streams", "1,000 streams")),
     "one at a time, p50",
     "at 30/s, p50",

@@ -95,23 +95,18 @@ def _goals(found: Results) -> str:
 
 
 def _requests(found: Results) -> str:
-    columns: list[Column] = []
-    for case in CASES:
-        if case.rate is None:
-            columns.append((f"{case.name}, µs", _cost(found, f"{case.name}, cpu", "nginx")))
-    text = _table(found, columns, extra=("gateway, limits in Redis",))
+    cases = [
+        case.name
+        for case in CASES
+        if case.rate is None and found.values(f"{case.name}, cpu", "gateway")
+    ]
+    costs = [(f"{name}, µs", _cost(found, f"{name}, cpu", "nginx")) for name in cases]
+    rates = [(name, _plain(found, f"{name}, per second", "{:,.0f}")) for name in cases]
     return (
-        f"{text}\n× is the multiple of nginx's CPU, the median of the rounds' ratios. "
+        f"{_table(found, costs, extra=('gateway, limits in Redis',))}"
+        "\n× is the multiple of nginx's CPU, the median of the rounds' ratios. "
         '"Asked again" are equal calls, which who has a cache answers from it.\n\n'
-        "What one core answers a second, loaded as fast as it goes:\n\n"
-        + _table(
-            found,
-            [
-                (case.name, _plain(found, f"{case.name}, per second", "{:,.0f}"))
-                for case in CASES
-                if case.rate is None
-            ],
-        )
+        f"What one core answers a second, loaded as fast as it goes:\n\n{_table(found, rates)}"
     )
 
 

@@ -4,7 +4,7 @@ import sys
 import time
 
 from benchmarks.asking import Client, beside
-from benchmarks.cases import BIG, streams
+from benchmarks.cases import UNSEEN, streams
 from benchmarks.hostile import HOSTILE, sent
 from benchmarks.loads import Load, LoadFailedError
 from benchmarks.samples import Samples, percentile
@@ -91,7 +91,7 @@ def held(target: Running, samples: Samples, *, load: Load) -> None:
 
 def neighbours(target: Running, samples: Samples) -> None:
     """Time small calls alone, and beside prompts of some 45,000 tokens."""
-    client, big = Client(target), Client(target, BIG)
+    client, big = Client(target), Client(target, UNSEEN)
     big.ask()
     alone = percentile(_paced(client, PROBE_RATE, PACED_SECONDS), 0.99)
     with beside(big, BIG_RATE):

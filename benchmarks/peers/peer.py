@@ -1,5 +1,6 @@
 """What a peer is: how it is installed into a folder of its own, how it is started from there, and what it lacks."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -39,7 +40,9 @@ def run(argv: Sequence[str], folder: Path) -> None:
         )
     except subprocess.CalledProcessError as error:
         lines = [line.strip() for line in error.stderr.splitlines() if line.strip()]
-        raise LeftOutError(" ".join(lines[-2:])[:300]) from error
+        # Where it was looked for depends on the machine.
+        said = re.sub(r"\s*(reading )?https?://\S+", "", " ".join(lines[-2:]))
+        raise LeftOutError(said[:300]) from error
     except subprocess.TimeoutExpired as error:
         raise LeftOutError(f"not installed within {INSTALL_SECONDS} s") from error
 
