@@ -147,8 +147,8 @@ class ReplyParser:
         self._judge_length(framing, http10=http10)
         self._judge_connection(framing, http10=http10)
         self.head_done = True
-        # Chunks are read by a parser that begins at them: whether there are any is judged here and not by it, which takes
-        # a coding with a tab behind it for none.
+        # Chunks are read by a parser that begins at them: whether there are any is judged here, and not by it, which
+        # takes a coding with a tab behind it for none.
         self._llhttp = None
 
     def _skip_interim(self) -> None:
