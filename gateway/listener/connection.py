@@ -199,7 +199,8 @@ class Connection(asyncio.BufferedProtocol):
         """Wait for the rest of a head. Raises InvalidRequestError."""
         self.rules.heads.check_beginning(beginning, known_bytes)
         self._ahead, self._at = beginning, 0
-        if self._phase is not Phase.HEAD:
+        # Empty lines alone begin nothing: old clients send one behind a body, and are owed no 408 for it.
+        if beginning and self._phase is not Phase.HEAD:
             self._wait(Phase.HEAD, self.rules.header_seconds)
 
     def _begin(self, request: Request) -> None:

@@ -147,8 +147,9 @@ class ReplyParser:
         self._judge_length(framing, http10=http10)
         self._judge_connection(framing, http10=http10)
         self.head_done = True
-        if not self._chunked:
-            self._llhttp = None
+        # Chunks are read by a parser that begins at them: whether there are any is judged here, and not by it, which
+        # takes a coding with a tab behind it for none.
+        self._llhttp = None
 
     def _skip_interim(self) -> None:
         self._interim += 1

@@ -12,7 +12,7 @@ from gateway.downstream import Downstream
 from gateway.errors import GatewayError
 from gateway.listener import Listener
 from gateway.listener.body import HELD_BYTES
-from gateway.listener.connection import MAX_AHEAD_BYTES, READ_BYTES, Connection
+from gateway.listener.connection import MAX_AHEAD_BYTES, READ_BYTES, Connection, Phase
 from gateway.listener.head import Request
 from tests.support.gateway import HANG_SECONDS
 
@@ -119,6 +119,19 @@ async def test_what_waits_does_not_grow_with_each_call() -> None:
             for _ in range(100):
                 await reader.readexactly(len(OK))
         assert most <= MAX_AHEAD_BYTES + READ_BYTES
+
+
+async def test_an_empty_line_behind_a_body_begins_no_request() -> None:
+    """Old clients send one: the connection rests, and no 408 comes that the next reply would be taken for."""
+    async with listening(ok) as (listener, connect):
+        reader, writer = await connect()
+        writer.write(POST % 2 + b"hi\r\n")
+        (connection,) = await _connections(listener)
+        async with asyncio.timeout(HANG_SECONDS):
+            await reader.readexactly(len(OK))
+            assert connection._phase is Phase.REQUEST
+            writer.write(GET)
+            assert await reader.readexactly(len(OK)) == OK
 
 
 async def test_requests_that_came_at_once_leave_others_their_turn() -> None:
