@@ -73,6 +73,15 @@ def test_a_peer_that_is_ahead_is_named() -> None:
     assert "- **peer**: passes on; it changes the bytes of replies.\n" in report.markdown(found)
 
 
+def test_who_is_ahead_is_told_in_the_numbers_of_the_tables() -> None:
+    """Latency is what is added, and no number has an exponent."""
+    late = results("at 30/s, p50", **{UPSTREAM: [1.0], OWN: [3.0], PEER: [2.0]})
+    dear = results("0.5 KB, cpu", **{OWN: [4126], PEER: [3356]})
+
+    assert behind(late) == [("at 30/s, p50", "2", [(PEER, "1")])]
+    assert behind(dear) == [("0.5 KB, cpu", "4,126", [(PEER, "3,356")])]
+
+
 def test_a_goal_is_told_reached_or_not() -> None:
     """Each goal's line has its limit, the value and the verdict."""
     text = report.markdown(results("0.5 KB, cpu", nginx=[10], gateway=[45]))
