@@ -50,7 +50,8 @@ _ONCE: Final = frozenset(
 _UNUSUAL: Final = frozenset((b"connection", b"transfer-encoding"))
 # What is read anew each time: secrets are not kept.
 _SECRET: Final = frozenset(
-    (b"authorization", b"api-key", b"x-api-key", b"cookie", b"proxy-authorization")
+    b"authorization proxy-authorization cookie api-key x-api-key x-goog-api-key x-auth-token "
+    b"x-amz-security-token".split()
 )
 
 
@@ -151,7 +152,8 @@ class HeadReader:
         if parts is None or parts[1] not in _METHODS:
             raise unreadable()
         line = RequestLine(parts[1].decode(), parts[2].decode(), http10=parts[3] == b"0")
-        if len(raw) <= MAX_KNOWN_LINE_BYTES:
+        # A query may hold a secret.
+        if len(raw) <= MAX_KNOWN_LINE_BYTES and b"?" not in raw:
             if len(self._lines) >= MAX_KNOWN_LINES:
                 self._lines.clear()
             self._lines[raw] = line
