@@ -31,7 +31,6 @@ SLOW = {
     "a field's name": (POST + HOST, b"x"),
     "a field's value": (POST + HOST + b"X-A: ", b"a"),
     "field after field": (POST + HOST, b"X-A: b\r\n"),
-    "empty lines": (b"", b"\r\n"),
     "a body": (POST + JSON + b"Content-Length: 10000\r\n\r\n", b" "),
     "a body's chunks": (POST + JSON + CHUNKED + b"\r\n", b"1\r\n \r\n"),
     "a chunk's size": (POST + JSON + CHUNKED + b"\r\n", b"0"),
@@ -70,6 +69,21 @@ async def test_a_client_that_dawdles_is_told_and_let_go(
         await client.closed()
         for seen in upstream.connections:
             await upstream.until(seen.left.is_set)
+
+
+async def test_empty_lines_keep_no_connection(start: Start, connect: Connect) -> None:
+    """Empty lines begin no request and extend nothing: a client that only drips them goes like an idle one."""
+    async with raw_upstream() as upstream:
+        client = await connect(await start(upstream.url, server=", keepalive_timeout: 200ms"))
+
+        async def drip() -> None:
+            while True:
+                client.send(b"\r\n")
+                await asyncio.sleep(0.02)
+
+        dripping = asyncio.create_task(drip())
+        await client.closed()
+        dripping.cancel()
 
 
 DAWDLING = {
