@@ -1,7 +1,6 @@
 """The end of every call: its `Record` becomes metrics and an entry for the logs, whatever happened."""
 
 from collections.abc import Callable, Mapping
-from types import TracebackType
 
 from gateway.clock import Clock
 from gateway.entries import Entry
@@ -23,7 +22,7 @@ _new_entry = tuple.__new__
 
 
 class Meter:
-    """Opens a record for each call and settles it at its end."""
+    """Counts each call's record while it is in flight and settles it at its end."""
 
     def __init__(self, metrics: Metrics, clock: Clock) -> None:
         self.metrics = metrics
@@ -51,10 +50,6 @@ class Meter:
     def in_flight(self) -> int:
         """How many calls are in flight."""
         return len(self.open)
-
-    def record(self, record: Record) -> "_Metered":
-        """Return a context that counts `record` as in flight and settles it when it ends."""
-        return _Metered(self, record)
 
     def serve(self, providers: Mapping[str, str]) -> None:
         """Count for these upstreams: their names, and what OpenTelemetry calls who runs them."""
@@ -195,25 +190,3 @@ class Meter:
             self._unsaid += 1
             return False
         return True
-
-
-class _Metered:
-    """Counts one call in flight. A class: `@asynccontextmanager` would cost five times as much."""
-
-    __slots__ = ("_meter", "_record")
-
-    def __init__(self, meter: Meter, record: Record) -> None:
-        self._meter = meter
-        self._record = record
-
-    def __enter__(self) -> Record:
-        self._meter.begin(self._record)
-        return self._record
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._meter.end(self._record)

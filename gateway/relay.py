@@ -216,7 +216,7 @@ class Relay:
             self._health.failed(target)
             return failure
         finally:
-            record.head_at = now = self._clock.monotonic()
+            now = self._clock.monotonic()
             record.waited_seconds += now - asked
         self._counters.upstream_asked(target.upstream, str(reply.status))
         if reply.status in (502, 503, 504):

@@ -254,7 +254,7 @@ class Sharing:
 
     async def _hand_over(self, entry: Entry, down: Downstream, record: Record) -> None:
         """Write a kept reply at once."""
-        began = record.head_at = record.first_byte_at = self.clock.monotonic()
+        began = record.first_byte_at = self.clock.monotonic()
         record.status = entry.status
         fields = (*entry.headers, *own_fields(record, entry.headers, self.clock))
         down.reply(entry.status, None, fields, bytes(entry.body))
@@ -267,7 +267,7 @@ class Sharing:
 
         def present(head: Head) -> Headers:
             record.status = head.status
-            record.head_at = record.first_byte_at = self.clock.monotonic()
+            record.first_byte_at = self.clock.monotonic()
             if call is not None:
                 record.target = call.record.target
             names = KEPT_FIELDS if head.status < 400 else _ERROR_FIELDS

@@ -158,12 +158,11 @@ class Record:
     span: Span | None = None
     # Added to the reply: lower-case name and value.
     reply_headers: list[tuple[bytes, bytes]] = field(default_factory=list)
-    # Monotonic seconds at which the upstream's head, and the first byte of its body, came.
-    head_at: float | None = None
     # Seconds spent waiting for the client's body and for the upstream: not the gateway's own.
     waited_seconds: float = 0.0
     # Seconds in which it waited for its turn within its limits; they are among those waited.
     queued_seconds: float = 0.0
+    # Monotonic seconds at which the first byte of the reply's body came.
     first_byte_at: float | None = None
     sent_bytes: int = 0
     # In which phase the client left: "waiting", "streaming"; None: it stayed.

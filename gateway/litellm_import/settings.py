@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from gateway.config_formats import parse_end_user_header, show_duration
+from gateway.config_formats import MIN_KEY_CHARACTERS, parse_end_user_header, show_duration
 from gateway.config_types import BadValueError
 from gateway.litellm_import.upstreams import MAX_RETRIES, MAX_SECONDS, MIN_SECONDS, Defaults, Plain
 from gateway.litellm_import.values import Secrets, Section, usd
@@ -158,12 +158,13 @@ class Settings:
 
     def _auth(self) -> dict[str, Plain]:
         auth: dict[str, Plain] = {}
-        key = self.secrets.reference(self.general, "master_key", MASTER_KEY)
+        least = MIN_KEY_CHARACTERS
+        key = self.secrets.reference(self.general, "master_key", MASTER_KEY, least_characters=least)
         if key is not None:
             auth["keys"] = [{"user": "master", "key": key}]
             self.general.tell(
                 "master_key",
-                "differs: a key like others, of the user `master`; keys have 16 characters or more",
+                f"differs: a key like others, of the user `master`; keys have {least} characters or more",
             )
         header = self.general.text("user_header_name")
         if header is not None:

@@ -177,10 +177,13 @@ class Secrets:
     taken: set[str] = field(default_factory=set)
     _variables: dict[str, str] = field(default_factory=dict)
 
-    def reference(self, section: Section, key: str, wanted: str) -> str | None:
+    def reference(
+        self, section: Section, key: str, wanted: str, *, least_characters: int = 0
+    ) -> str | None:
         """Return a reference to the secret of `key`; None: there is none, or a placeholder.
 
-        `wanted` is the variable for one that stands in the clear; it never goes into what is written.
+        `wanted` is the variable for one that stands in the clear; it never goes into what is written, and one
+        of fewer than `least_characters` is not to be used again.
         """
         text = section.text(key)
         if text is None or text.strip().lower() in _PLACEHOLDERS:
@@ -192,7 +195,8 @@ class Secrets:
             return ours
         variable = self._variables.get(text) or self._free(wanted)
         self._variables[text] = variable
-        section.tell(key, f"stands in the clear and was not copied: set {variable} to it")
+        fit = "it" if len(text) >= least_characters else "a new one: it is too short here"
+        section.tell(key, f"stands in the clear and was not copied: set {variable} to {fit}")
         return f"${{{variable}}}"
 
     def _free(self, wanted: str) -> str:

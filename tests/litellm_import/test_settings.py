@@ -58,6 +58,16 @@ def sections(folder: Path, text: str) -> tuple[dict[str, object], list[str]]:
             ],
         ),
         (
+            "general_settings: {master_key: sk-1234}",
+            {"auth": {"keys": [{"user": "master", "key": "${LITELLM_MASTER_KEY}"}]}},
+            [
+                "4: general_settings.master_key: stands in the clear and was not copied:"
+                " set LITELLM_MASTER_KEY to a new one: it is too short here",
+                "4: general_settings.master_key: differs: a key like others, of the user `master`;"
+                " keys have 16 characters or more",
+            ],
+        ),
+        (
             "general_settings: {max_request_size_mb: 5, global_max_parallel_requests: 100}",
             {"server": {"max_body": "5MiB"}, "limits": [{"per": "global", "concurrency": 100}]},
             [],
