@@ -45,6 +45,23 @@ async def test_a_recorded_exchange_answers_without_an_upstream(
     assert "client-key-1" not in kept
 
 
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [("record", "every exchange is written to {}"), ("replay", "no upstream is asked: {} answers")],
+)
+async def test_the_start_says_what_becomes_of_calls(
+    start: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture, how: str, said: str
+) -> None:
+    """Whoever reads the first lines of the log does not take recordings for an upstream."""
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    gateway = await start(NOBODY, mode(how, folder))
+    with caplog.at_level("INFO"):
+        gateway.app.announce()
+
+    assert said.format(folder) in caplog.messages
+
+
 async def test_the_same_request_gets_its_recordings_in_turn(
     start: Start, connect: Connect, tmp_path: Path
 ) -> None:
