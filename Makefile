@@ -78,7 +78,7 @@ clean: ## remove what the other targets made
 # there is Node.
 .PHONY: clients
 clients: .venv/.dev
-	@for setup in tests/*/setup_*.sh; do [ ! -e "$$setup" ] || PYTHON=$(BIN)/python bash "$$setup"; done
+	@for setup in tests/*/setup_*.sh; do [ ! -e "$$setup" ] || PYTHON=$(BIN)/python bash "$$setup" || exit 1; done
 
 # What running needs, and what working on it needs: the second is a superset of the first.
 .venv/.run: requirements/runtime.txt requirements/build.txt pyproject.toml | .venv/bin/pip

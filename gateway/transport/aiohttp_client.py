@@ -24,7 +24,7 @@ from gateway.errors import (
 )
 from gateway.transport import Sink, UpstreamReply
 from gateway.transport.framing import request_head
-from gateway.transport.head import MAX_FIELDS, MAX_HEAD_BYTES
+from gateway.transport.head import MAX_FIELDS, MAX_HEAD_BYTES, MAX_LENGTH_DIGITS
 from gateway.transport.http1 import bound_tls
 from gateway.types import Headers, Upload, UpstreamRequest
 
@@ -306,7 +306,9 @@ def _length(response: aiohttp.ClientResponse) -> int | None:
     if _chunked(response):
         return None
     value = response.headers.get("Content-Length")
-    return int(value) if value is not None and value.isdecimal() else None
+    if value is None or not value.isdecimal() or len(value) > MAX_LENGTH_DIGITS:
+        return None
+    return int(value)
 
 
 def _check(response: aiohttp.ClientResponse) -> None:

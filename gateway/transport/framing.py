@@ -13,6 +13,7 @@ from gateway.transport.head import (
     KEEP_ALIVE_TIMEOUT,
     MAX_FIELDS,
     MAX_HEAD_BYTES,
+    MAX_LENGTH_DIGITS,
     Head,
     plain_chunks,
     plain_head,
@@ -187,7 +188,7 @@ class ReplyParser:
         coding = framing.get(b"transfer-encoding")
         if coding is not None and (length is not None or http10 or coding.lower() != b"chunked"):
             raise UpstreamProtocolError("its framing is ambiguous")
-        if length is not None and not length.isdigit():
+        if length is not None and not (length.isdigit() and len(length) <= MAX_LENGTH_DIGITS):
             raise UpstreamProtocolError("its length is ambiguous")
         if self._method == "HEAD" or self.status in (204, 304):
             self.length_bytes = 0

@@ -10,6 +10,8 @@ from gateway.types import Headers
 
 MAX_HEAD_BYTES = 65_536
 MAX_FIELDS = 256
+# Far above any body; Python reads no number of thousands of digits, were they all zeros.
+MAX_LENGTH_DIGITS = 18
 
 KEEP_ALIVE_TIMEOUT = re.compile(rb"(?:^|[,;\s])timeout=([0-9]{1,9})")
 
@@ -46,6 +48,9 @@ _FRAMING = {
     b"proxy-connection": ODD,
     b"upgrade": ODD,
 }
+
+# Read anew each time: secrets are not kept.
+_SECRET = (b"set-cookie", b"authorization", b"authentication-info")
 
 # A field, what it says, and its number: the length, whether the connection closes, the seconds of keep-alive.
 _Line = tuple[tuple[bytes, bytes], int, int | None]
@@ -127,7 +132,8 @@ class _Lines(dict[bytes, _Line]):
 
     def __missing__(self, line: bytes) -> _Line:
         read = _read(line)
-        _remember(self, line, read)
+        if not line.lower().startswith(_SECRET):
+            _remember(self, line, read)
         return read
 
 

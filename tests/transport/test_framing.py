@@ -120,6 +120,7 @@ def test_a_head_is_passed_on_as_it_came() -> None:
         OK + b"Content-Length: 0x1\r\n\r\n",
         OK + b"Content-Length:\r\n\r\n",
         OK + b"Content-Length: 99999999999999999999999\r\n\r\n",
+        OK + b"Content-Length: %b2\r\n\r\nhi" % (b"0" * 5000),
         OK + b"Content-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n",
         OK + b"Transfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n",
         OK + b"Transfer-Encoding: identity\r\n\r\n",

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.transport import head as heads
 from gateway.transport.head import Head, plain_chunks, plain_head
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -215,3 +216,13 @@ def test_chunks_are_read_as_llhttp_reads_them(pieces: list[bytes]) -> None:
     parsed = Parsed(OK + b"Transfer-Encoding: chunked\r\n\r\n" + data)
 
     assert (parsed.body, parsed.complete) == plain
+
+
+def test_what_is_remembered_is_bounded_and_holds_no_secret() -> None:
+    """An upstream can say ever new lines, and none that may be somebody's secret stays."""
+    plain_head(OK + b"Content-Length: 0\r\nSet-Cookie: session=hush\r\n\r\n")
+    assert not [line for line in heads._LINES if b"hush" in line]
+
+    for number in range(3000):
+        plain_head(OK + b"Content-Length: 0\r\nX-Request-Id: %d\r\n\r\n" % number)
+    assert len(heads._LINES) <= heads._MAX_REMEMBERED
