@@ -44,7 +44,7 @@ def main() -> int:
 def page(found: Results) -> str:
     """Return docs/benchmarks.md."""
     return (
-        "<!-- Made by `make bench ARGS=--publish` from benchmarks.json. -->\n\n"
+        "<!-- Made by `make bench PEERS=all ARGS=--publish` from benchmarks.json. -->\n\n"
         f"# Benchmarks\n\n{markdown(found)}"
     )
 
